@@ -1,0 +1,206 @@
+//! All that a step can ask of the shell. The list is closed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    activation::{Content, EndpointState},
+    ids::{ActivationId, ServerId},
+    knowledge::Knowledge,
+    peer_message::PeerMessage,
+    time::Wall,
+};
+
+/// Names a question or a write, so that the answer finds back to it. Numbers given by the shell (triggers) and by the core
+/// (writes) are apart; each is unique within the life of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// One thing to do. The shell carries outputs out in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Answer the trigger or stop with this ticket: it is safe.
+    Accepted {
+        /// Which question.
+        ticket: Ticket,
+        /// The activation that runs for it; several servers may answer for the same one.
+        activation: ActivationId,
+        /// Durable here only: nobody else confirmed within the budget, or nobody else is up. Shown to the operator.
+        degraded: bool,
+        /// The event was known already; nothing new was started.
+        duplicate: bool,
+    },
+    /// Answer the trigger with this ticket: it is not taken.
+    Refused {
+        /// Which question.
+        ticket: Ticket,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Send to a peer, if a connection stands; otherwise drop it.
+    Send {
+        /// To whom.
+        to: ServerId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// Write durably, then say [`crate::event::Input::Persisted`]. Writes of one activation replace each other.
+    Persist {
+        /// Names the write.
+        ticket: Ticket,
+        /// What.
+        record: Record,
+    },
+    /// Deliver to these endpoints, and report by `Progress` and `DeliveryEnded`. Given at most once per attempt.
+    Deliver {
+        /// Which activation.
+        activation: ActivationId,
+        /// Which attempt: 0 for the first owner.
+        attempt: u32,
+        /// What is sent.
+        content: std::sync::Arc<Content>,
+        /// What is known of each endpoint, by index. Those already final are not contacted.
+        states: Vec<EndpointState>,
+        /// Whether another server might be sending the same audio (takeover, or some member of the group not heard): then
+        /// listen on a multicast group before streaming (redundancy sheet, section 4.4).
+        listen_first: bool,
+    },
+    /// Stop a delivery: start no further endpoint, end streams.
+    Halt {
+        /// Which activation.
+        activation: ActivationId,
+        /// Why.
+        reason: HaltReason,
+    },
+    /// The activation has ended and this server is the one that writes its record into Sent Notifications.
+    Ended {
+        /// The record.
+        record: Box<Ended>,
+    },
+    /// Something an operator may want to see; also written to the log.
+    Notice(Notice),
+}
+
+/// Why a trigger was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The server is stopping; the caller should ask the next one.
+    #[error("this server is draining; ask another server")]
+    Draining,
+    /// The disk refused the write, so nothing could be promised.
+    #[error("the activation could not be stored: {0}")]
+    NotStored(String),
+    /// The content names no server, or not this one and nobody else.
+    #[error("the priority group holds no server")]
+    EmptyGroup,
+}
+
+/// Why a delivery is halted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltReason {
+    /// Another server has the higher claim.
+    Yielded,
+    /// Somebody stopped it.
+    Stopped,
+    /// It expired.
+    Expired,
+}
+
+/// What is kept durable. A restart gives all of them back to `Node::new`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// What is known of an activation. Replaces what was stored for the same id.
+    Activation(Box<Knowledge>),
+    /// Forget an activation: it ended long ago.
+    Forget(ActivationId),
+}
+
+/// How an activation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every endpoint was reached.
+    Success,
+    /// Some, not all.
+    Partial,
+    /// None, or it has no endpoints.
+    Error,
+    /// Somebody stopped it before its end.
+    Stopped,
+    /// It was too late to be sent.
+    Missed,
+}
+
+/// The record of a finished activation, as Sent Notifications shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// What was sent.
+    pub content: Content,
+    /// Which server carried it to its end.
+    pub server: ServerId,
+    /// Which attempt that was; above 0 another server had begun.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What happened at each endpoint, by index.
+    pub states: Vec<EndpointState>,
+    /// When, by this server's clock.
+    pub ended: Wall,
+    /// It was accepted with one copy only.
+    pub degraded: bool,
+}
+
+/// Something an operator may want to see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A peer is believed up.
+    PeerUp {
+        /// Which.
+        peer: ServerId,
+    },
+    /// A peer is believed down.
+    PeerDown {
+        /// Which.
+        peer: ServerId,
+        /// What led to the belief.
+        why: DownReason,
+    },
+    /// This server takes an activation over.
+    TakenOver {
+        /// Which activation.
+        activation: ActivationId,
+        /// From whom.
+        from: ServerId,
+        /// The attempt that starts.
+        attempt: u32,
+    },
+    /// This server's own loop was late by more than a heartbeat: it was paused or starved (rule 8).
+    Resumed {
+        /// By how much, in milliseconds.
+        late_ms: u64,
+    },
+    /// An activation was accepted with one copy only.
+    Degraded {
+        /// Which.
+        activation: ActivationId,
+    },
+    /// A peer's clock differs by more than the warning limit.
+    ClockOffset {
+        /// Which peer.
+        peer: ServerId,
+        /// Its clock minus ours, in milliseconds.
+        offset_ms: i64,
+    },
+}
+
+/// What led to the belief that a peer is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DownReason {
+    /// Its process is gone: connection closed, dialling refused.
+    Refused,
+    /// Nothing heard for the suspicion time.
+    Silent,
+    /// It says that it is draining.
+    Draining,
+}

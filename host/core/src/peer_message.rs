@@ -1,0 +1,91 @@
+//! What servers say to each other about activations and about themselves. Versioned apart from the product: unknown fields
+//! are ignored, new ones have defaults, so that two adjacent versions understand each other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ActivationId, EpochId},
+    knowledge::Knowledge,
+    replicate::Position,
+    time::Wall,
+    version::VersionSet,
+};
+
+/// One message on the mesh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "t")]
+pub enum PeerMessage {
+    /// Every heartbeat interval, and at once when something in it changes.
+    Heartbeat(Box<Heartbeat>),
+    /// What the sender knows of an activation: join it. Answered by `Have` once durable, if `confirm`.
+    Push {
+        /// What is known.
+        knowledge: Box<Knowledge>,
+        /// Whether the sender waits for `Have`.
+        confirm: bool,
+    },
+    /// The sender holds this activation durably, at least as far as said.
+    Have {
+        /// Which.
+        activation: ActivationId,
+        /// Its attempt as the sender knows it.
+        attempt: u32,
+        /// Its owner as the sender knows it.
+        owner: crate::ids::ServerId,
+    },
+    /// The sender was away (restart, pause, cut) and asks for every unfinished activation before it resumes (rule 8).
+    Ask {
+        /// Repeated in `Told`, so that an old answer does not count for a new question.
+        round: u64,
+    },
+    /// Every unfinished activation has been pushed before this message, on the same connection.
+    Told {
+        /// The round of the `Ask`.
+        round: u64,
+    },
+}
+
+/// The regular sign of life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Counts up; pairs answers with questions for the clock estimate.
+    pub seq: u64,
+    /// When it was sent, by the sender's clock, microseconds since the epoch.
+    pub sent_us: i64,
+    /// The last heartbeat that the sender heard from the receiver: its `seq`, its `sent_us`, and when it arrived by the
+    /// sender's clock. With the arrival of this one that makes the four timestamps.
+    #[serde(default)]
+    pub echo: Option<Echo>,
+    /// What the sender is and has.
+    pub standing: Standing,
+    /// It takes no new activations.
+    #[serde(default)]
+    pub draining: bool,
+}
+
+/// The receiver's heartbeat as the sender heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// Its number.
+    pub seq: u64,
+    /// When it was sent, by the receiver's clock.
+    pub sent_us: i64,
+    /// When it arrived, by the sender's clock.
+    pub arrived_us: i64,
+}
+
+/// What a server is and has, as it tells its peers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its configuration's position and digests.
+    pub position: Position,
+    /// The newest epoch it has seen.
+    pub newest_epoch: EpochId,
+    /// Its product, platform and drivers.
+    pub versions: VersionSet,
+    /// When its process was started, by its clock.
+    pub started: Wall,
+    /// The status line for people, such as `Secondary Standby`.
+    #[serde(default)]
+    pub status: String,
+}
