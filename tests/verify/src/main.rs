@@ -1,1 +1,126 @@
-fn main() {}
+//! `cargo verify`: everything a change must pass before it lands, in the order in which it fails fastest.
+//!
+//! Quiet when green: a step prints one line, and its whole output only when it failed. The last line counts the tests.
+
+use std::{
+    env,
+    path::Path,
+    process::{Command, ExitCode, Output},
+    time::Instant,
+};
+
+/// Debian packages of the programs that tests talk to.
+const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("haproxy", "/usr/sbin/haproxy")];
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if let Err(error) = env::set_current_dir(&root) {
+        eprintln!("verify: {}: {error}", root.display());
+        return ExitCode::FAILURE;
+    }
+    install_peers();
+    let mut counts = Counts::default();
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let steps: &[(&str, &[&str])] = &[
+        ("formatting", &["fmt", "--all", "--check"]),
+        ("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+        ("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]),
+        ("programs and drivers", &["build", "--workspace", "--quiet"]),
+        ("tests", &["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--show-output"]),
+    ];
+    for (name, arguments) in steps {
+        let started = Instant::now();
+        let mut command = Command::new(&cargo);
+        command.args(*arguments);
+        if *name == "documentation" {
+            command.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(error) => {
+                eprintln!("verify: {cargo} {}: {error}", arguments.join(" "));
+                return ExitCode::FAILURE;
+            }
+        };
+        counts.read(&output);
+        println!("{:<22} {:>6.1} s  {}", name, started.elapsed().as_secs_f64(), word(&output));
+        for line in skipped(&output) {
+            println!("    {line}");
+        }
+        if !output.status.success() {
+            print!("{}", String::from_utf8_lossy(&output.stdout));
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            println!("{} passed, {} failed", counts.passed, counts.failed.max(1));
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{} passed, {} failed", counts.passed, counts.failed);
+    ExitCode::SUCCESS
+}
+
+fn word(output: &Output) -> &'static str {
+    if output.status.success() { "ok" } else { "FAILED" }
+}
+
+/// What the test runners counted.
+#[derive(Default)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    /// Adds up the closing lines, such as `test result: ok. 3 passed; 0 failed; …`.
+    fn read(&mut self, output: &Output) {
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let Some(line) = line.strip_prefix("test result: ") else { continue };
+            let number = |word: &str| {
+                let before = line.split(word).next()?;
+                before.split_whitespace().next_back()?.parse::<u64>().ok()
+            };
+            self.passed += number(" passed").unwrap_or(0);
+            self.failed += number(" failed").unwrap_or(0);
+        }
+    }
+}
+
+/// Lines in which a test says that it had nothing to run with.
+fn skipped(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().filter(|line| line.starts_with("SKIPPED")).map(str::to_owned).collect()
+}
+
+/// Installs the programs that tests talk to, where this user may; elsewhere the tests say that they skip.
+fn install_peers() {
+    let missing: Vec<&str> = PACKAGES.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let runs = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let sudo: &[&str] = match (runs("test", &["-w", "/var/lib/dpkg"]), runs("sudo", &["-n", "true"])) {
+        (true, _) => &[],
+        (false, true) => &["sudo", "-n"],
+        (false, false) => {
+            println!("not installed, and this user may not install: {}; tests that need them are skipped", missing.join(" "));
+            return;
+        }
+    };
+    let as_root = |arguments: &[&str]| {
+        let all: Vec<&str> = sudo.iter().chain(arguments).copied().collect();
+        runs(all[0], &all[1..])
+    };
+    let installed = as_root(&["apt-get", "update", "-qq"])
+        && as_root(&[&["apt-get", "install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat());
+    let state = if installed { "installed" } else { "could not be installed; tests that need them are skipped" };
+    println!("{}: {state}", missing.join(" "));
+}
+
+fn on_path(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
+}
