@@ -269,10 +269,17 @@ pub struct Message {
     /// How many times the audio is played; at least 1.
     #[serde(default = "one")]
     pub repeats: u32,
+    /// How long displays and strobes stay on at least, in seconds. They stay on while audio plays anyway.
+    #[serde(default = "ten")]
+    pub hold_seconds: u32,
 }
 
 fn one() -> u32 {
     1
+}
+
+fn ten() -> u32 {
+    10
 }
 
 /// What a successor does with audio that the dead owner had begun (redundancy sheet, section 4.3).

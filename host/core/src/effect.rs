@@ -92,6 +92,9 @@ pub enum Refusal {
     /// The content names no server, or not this one and nobody else.
     #[error("the priority group holds no server")]
     EmptyGroup,
+    /// A stop names nothing that this server knows.
+    #[error("nothing known to this server matches what is to be stopped")]
+    NotKnown,
 }
 
 /// Why a delivery is halted.

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ActivationId, EpochId},
+    activation::EndpointState,
+    ids::{ActivationId, EndpointId, EpochId, ServerId},
     knowledge::Knowledge,
     replicate::Position,
     time::Wall,
@@ -31,14 +32,28 @@ pub enum PeerMessage {
         /// Its attempt as the sender knows it.
         attempt: u32,
         /// Its owner as the sender knows it.
-        owner: crate::ids::ServerId,
+        owner: ServerId,
+        /// It is stopped, durably.
+        #[serde(default)]
+        stopped: bool,
+    },
+    /// Progress of an activation that the receiver is known to hold: a small `Push` (rule 4).
+    Share {
+        /// Which.
+        activation: ActivationId,
+        /// The endpoints whose state changed, by their index, with their id so that a different list does no harm.
+        states: Vec<(u32, EndpointId, EndpointState)>,
     },
     /// The sender was away (restart, pause, cut) and asks for every unfinished activation before it resumes (rule 8).
     Ask {
         /// Repeated in `Told`, so that an old answer does not count for a new question.
         round: u64,
+        /// The activations that the sender thinks unfinished: what is known of them is wanted even where they have ended.
+        #[serde(default)]
+        unfinished: Vec<ActivationId>,
     },
-    /// Every unfinished activation has been pushed before this message, on the same connection.
+    /// Every unfinished activation, and what is known of those that the `Ask` listed, has been pushed before this message,
+    /// on the same connection.
     Told {
         /// The round of the `Ask`.
         round: u64,
@@ -61,6 +76,18 @@ pub struct Heartbeat {
     /// It takes no new activations.
     #[serde(default)]
     pub draining: bool,
+    /// The servers that the sender judges to be held: they came back recently and own nothing for a while.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+}
+
+/// A server that came back recently, as one of its peers judges it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which server.
+    pub server: ServerId,
+    /// For how much longer, in milliseconds. 0: its time is over, but it is not in sync yet or its clock is off.
+    pub remaining_ms: u64,
 }
 
 /// The receiver's heartbeat as the sender heard it.

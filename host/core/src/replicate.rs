@@ -153,3 +153,47 @@ pub enum SnapshotReason {
     /// Same position, other rows.
     DigestDiffers,
 }
+
+/// What the primary knows when a secondary calls: all that [`answer`] looks at.
+#[derive(Debug, Clone)]
+pub struct PrimaryView<'a> {
+    /// Whether this server is the primary at all.
+    pub is_primary: bool,
+    /// Where the configuration stands.
+    pub head: &'a Position,
+    /// The lowest lsn from which the log can be streamed: every record above it is kept.
+    pub tail: u64,
+    /// The generations, the current one included, by id: its ancestry.
+    pub epochs: &'a [Epoch],
+    /// The digests at the lsn that the caller named, when they are known.
+    pub digests_at: Option<&'a Digests>,
+    /// What this server runs.
+    pub versions: &'a VersionSet,
+    /// Whether the caller is enrolled.
+    pub enrolment: Enrolment,
+}
+
+/// What the primary's configuration says of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolment {
+    /// It joined and is counted in the licence.
+    Enrolled,
+    /// It joined, but the licence allows only so many secondaries.
+    OverLicence {
+        /// How many it allows.
+        limit: u32,
+    },
+    /// It was removed.
+    Deprovisioned,
+    /// It never joined.
+    Unknown,
+}
+
+/// What the primary answers to a secondary that calls for configuration.
+pub fn answer(primary: &PrimaryView<'_>, hello: &SyncHello) -> SyncAnswer {
+    let _ = hello;
+    if !primary.is_primary {
+        return SyncAnswer::NotPrimary;
+    }
+    SyncAnswer::Snapshot { reason: SnapshotReason::Empty }
+}

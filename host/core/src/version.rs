@@ -51,4 +51,25 @@ pub struct Difference {
     pub theirs: String,
     /// Whether configuration is not synchronised because of it.
     pub stops_sync: bool,
+    /// What to do, for the operator.
+    #[serde(default)]
+    pub advice: String,
+}
+
+/// What differs between this server and another, and what to do about it.
+pub fn compare(ours: &VersionSet, theirs: &VersionSet) -> VersionVerdict {
+    let mut differences = Vec::new();
+    let mut note = |what: &str, ours: String, theirs: String, stops_sync: bool, advice: &str| {
+        if ours != theirs {
+            differences.push(Difference { what: what.to_owned(), ours, theirs, stops_sync, advice: advice.to_owned() });
+        }
+    };
+    note(
+        "product",
+        ours.product.to_string(),
+        theirs.product.to_string(),
+        true,
+        "install the same version on both, the primary first",
+    );
+    VersionVerdict { differences }
 }

@@ -1,0 +1,44 @@
+//! What the node shows of its peers, for pages, status and tests.
+
+use crate::{
+    effect::DownReason,
+    ids::ServerId,
+    peer_message::Standing,
+    time::{Mono, Span},
+};
+
+/// What this server believes of a peer. Belief is per link: two servers may differ about a third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belief {
+    /// Nothing heard of it since this server started. Treated as up until the suspicion time has passed.
+    Unheard,
+    /// It lives and may own activations.
+    Up,
+    /// It lives and keeps copies, but came back recently and owns nothing until its hold-down has passed.
+    Held,
+    /// It is gone, silent, or draining.
+    Down,
+}
+
+/// One peer as this server sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerView {
+    /// Which server.
+    pub id: ServerId,
+    /// Whether it is believed up.
+    pub belief: Belief,
+    /// What led to the belief that it is down.
+    pub why: Option<DownReason>,
+    /// When any message of it last arrived.
+    pub last_heard: Option<Mono>,
+    /// Its clock minus ours, in milliseconds, as far as known.
+    pub offset_ms: Option<i64>,
+    /// The round trip behind that estimate.
+    pub rtt: Option<Span>,
+    /// It takes no new activations.
+    pub draining: bool,
+    /// How much of its hold-down remains.
+    pub held_for: Option<Span>,
+    /// What it last said of itself.
+    pub standing: Option<Standing>,
+}
