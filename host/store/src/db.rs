@@ -1,0 +1,183 @@
+//! One SQLite file: opened the way every store here wants it, one connection that writes, some that read, and the file's
+//! name in every error.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::error::{Fault, Result, StoreError};
+
+/// Idle read connections that are kept.
+const IDLE_READERS: usize = 4;
+/// How long a statement waits for another process (a backup tool, an operator's shell) that holds the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// An open file.
+pub(crate) struct Db {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// What goes wrong inside a transaction, before the file's name is added.
+pub(crate) enum Problem {
+    Sql(rusqlite::Error),
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Problem {
+        Problem::Sql(error)
+    }
+}
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        Problem::Store(error)
+    }
+}
+
+/// The result of work inside a transaction.
+pub(crate) type Work<T> = Result<T, Problem>;
+
+impl Db {
+    /// Opens or makes the file and brings it to the form that the last of `migrations` leaves.
+    pub(crate) fn open(path: &Path, migrations: &[String]) -> Result<Db> {
+        let place = path.display().to_string();
+        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+            .map_err(|error| database(&place, "open", error))?;
+        let configure = |connection: &Connection| {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            // A commit that was reported is on the disk: peers and callers are told that it survives a power cut.
+            connection.pragma_update(None, "synchronous", "FULL")
+        };
+        configure(&writer).map_err(|error| database(&place, "open", error))?;
+        migrate(&mut writer, &place, migrations)?;
+        Ok(Db { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+    }
+
+    /// The file, for messages.
+    pub(crate) fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Runs `work` in one transaction that is durable when this returns, or undone when `work` fails.
+    pub(crate) fn write<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> Work<T>) -> Result<T> {
+        self.transact(&mut self.writer(), doing, work)
+    }
+
+    /// Like [`Db::write`], for work that a power cut may undo because it can be asked for again.
+    pub(crate) fn write_relaxed<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> Work<T>) -> Result<T> {
+        let mut writer = self.writer();
+        let level = |writer: &Connection, level: &str| {
+            writer.pragma_update(None, "synchronous", level).map_err(|error| self.error(doing, error))
+        };
+        level(&writer, "NORMAL")?;
+        let result = self.transact(&mut writer, doing, work);
+        level(&writer, "FULL")?;
+        result
+    }
+
+    /// Runs `work` in one read transaction: all that it reads is of one moment.
+    pub(crate) fn read<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> Work<T>) -> Result<T> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => self.reader()?,
+        };
+        let result = reader
+            .transaction()
+            .map_err(Problem::from)
+            .and_then(|transaction| work(&transaction))
+            .map_err(|problem| self.problem(doing, problem));
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if result.is_ok() && readers.len() < IDLE_READERS {
+            readers.push(reader);
+        }
+        result
+    }
+
+    /// A read connection for the caller alone.
+    pub(crate) fn reader(&self) -> Result<Connection> {
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| self.error("open for reading", error))
+    }
+
+    /// Adds the file's name to what the database said.
+    pub(crate) fn error(&self, doing: &'static str, error: rusqlite::Error) -> StoreError {
+        database(&self.place(), doing, error)
+    }
+
+    /// Adds the file's name to what went wrong inside a transaction.
+    pub(crate) fn problem(&self, doing: &'static str, problem: Problem) -> StoreError {
+        match problem {
+            Problem::Sql(error) => self.error(doing, error),
+            Problem::Store(error) => error,
+        }
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    // A panic while the lock was held rolled its transaction back: the connection is as good as before.
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn transact<T>(
+        &self,
+        writer: &mut Connection,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Work<T>,
+    ) -> Result<T> {
+        let run = || -> Work<T> {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|problem| self.problem(doing, problem))
+    }
+}
+
+/// The error of a database operation on `place`.
+pub(crate) fn database(place: &str, doing: &'static str, error: rusqlite::Error) -> StoreError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Fault::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Corrupt,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy,
+        _ => Fault::Other,
+    };
+    StoreError::Database { place: place.to_owned(), doing, kind, source: Box::new(error) }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+/// Each migration and the form number that it leaves are committed together, so that a kill in between repeats nothing.
+fn migrate(connection: &mut Connection, place: &str, migrations: &[String]) -> Result<()> {
+    let known = u32::try_from(migrations.len()).expect("a handful of migrations");
+    let mut work = || -> rusqlite::Result<u32> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (form, sql) in (1..).zip(migrations).skip(found as usize) {
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", form)?;
+        }
+        transaction.commit()?;
+        Ok(found)
+    };
+    let found = work().map_err(|error| database(place, "bring to the current form", error))?;
+    if found > known {
+        return Err(StoreError::TooNew { place: place.to_owned(), found, known });
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The activity log's file: append here, insert what others have, give out what others lack.
+
+use std::path::Path;
+
+use onealert_core::ids::{Incarnation, ServerId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    db::{Db, Work},
+    error::{Result, StoreError},
+    local::Identity,
+};
+
+use super::{Activity, ActivityRecord, GAP, Gap, Have, Mark, SentCursor, SentEntry, SentFilter, SentPage, sent};
+
+/// What a record takes beside its document, roughly.
+const RECORD_OVERHEAD: usize = 120;
+
+/// The activity log.
+pub struct HistoryStore {
+    db: Db,
+}
+
+fn migrations() -> Vec<String> {
+    vec![format!(
+        "CREATE TABLE records (
+            origin TEXT NOT NULL,
+            incarnation INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            document TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (origin, incarnation, seq)
+        ) STRICT;
+        CREATE INDEX records_by_age ON records (at);
+        CREATE TABLE marks (origin TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL) STRICT;
+        CREATE TABLE acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1), incarnation INTEGER NOT NULL,
+            seq INTEGER NOT NULL) STRICT;
+        {}",
+        sent::TABLES
+    )]
+}
+
+impl HistoryStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not a database, or was written by a later version.
+    pub fn open(path: &Path) -> Result<HistoryStore> {
+        Ok(HistoryStore { db: Db::open(path, &migrations())? })
+    }
+
+    /// Appends what happened here, in one transaction, durable when this returns. Numbers are never given out twice.
+    ///
+    /// # Errors
+    /// The log knows a later life of this server than `me`, or the disk refused.
+    pub fn append(&self, me: Identity, activities: &[Activity]) -> Result<Vec<ActivityRecord>> {
+        self.db.write("append to the activity log", |tx| {
+            let known = mark(tx, me.server)?.filter(|mark| mark.incarnation >= me.incarnation);
+            if let Some(known) = known
+                && known.incarnation > me.incarnation
+            {
+                let reason = format!(
+                    "incarnation {} of this server was written already, {} must not follow it; draw a higher one",
+                    known.incarnation.0, me.incarnation.0
+                );
+                return Err(bad(tx, "marks", &me.server.to_string(), reason).into());
+            }
+            let last = known.map_or(0, |mark| mark.seq);
+            let mut records = Vec::with_capacity(activities.len());
+            for (seq, activity) in (last + 1..).zip(activities) {
+                let record = ActivityRecord {
+                    origin: me.server,
+                    incarnation: me.incarnation,
+                    seq,
+                    at: activity.at,
+                    kind: activity.kind.clone(),
+                    document: activity.document.clone(),
+                };
+                put(tx, &record)?;
+                records.push(record);
+            }
+            Ok(records)
+        })
+    }
+
+    /// Takes other servers' records, in the order of their origins, in one transaction, durable when this returns. What is
+    /// known is passed over, so that a repeated delivery changes nothing. Returns how many were taken.
+    ///
+    /// # Errors
+    /// A record does not follow the last one known of its origin, or the disk refused; nothing was taken.
+    pub fn insert(&self, records: &[ActivityRecord]) -> Result<usize> {
+        self.db.write("insert into the activity log", |tx| {
+            let mut taken = 0;
+            for record in records {
+                let known = mark(tx, record.origin)?;
+                if known.is_some_and(|known| Mark { incarnation: record.incarnation, seq: record.seq } <= known) {
+                    continue;
+                }
+                let last = known.filter(|known| known.incarnation == record.incarnation).map_or(0, |known| known.seq);
+                let first = match gap(record) {
+                    // A gap that begins before the end of what is known here has lost less than it says.
+                    Some(gap) => gap.from.max(last + 1),
+                    None => record.seq,
+                };
+                if first != last + 1 {
+                    return Err(StoreError::Gap { expected: last + 1, found: first }.into());
+                }
+                put(tx, record)?;
+                taken += 1;
+            }
+            Ok(taken)
+        })
+    }
+
+    /// How far the log of every origin is known here.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn have(&self) -> Result<Have> {
+        self.db.read("read the activity log", |tx| {
+            let mut have = Have::new();
+            let mut statement = tx.prepare_cached("SELECT origin, incarnation, seq FROM marks")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                have.insert(server(tx, &row.get::<_, String>(0)?)?, read_mark(row, 1)?);
+            }
+            Ok(have)
+        })
+    }
+
+    /// An origin's records after `have`, in order, about `max_bytes` of them, at least one if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn after(&self, origin: ServerId, have: Option<Mark>, max_bytes: usize) -> Result<Vec<ActivityRecord>> {
+        let have = have.unwrap_or(Mark { incarnation: Incarnation(0), seq: 0 });
+        self.db.read("read the activity log", |tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT incarnation, seq, at, kind, document, bytes FROM records
+                 WHERE origin = ?1 AND (incarnation, seq) > (?2, ?3) ORDER BY incarnation, seq",
+            )?;
+            let mut rows =
+                statement.query(params![origin.to_string(), signed(have.incarnation.0), signed(have.seq)])?;
+            let (mut records, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next()? {
+                bytes += row.get::<_, i64>(5)? as usize;
+                if bytes > max_bytes && !records.is_empty() {
+                    break;
+                }
+                let Mark { incarnation, seq } = read_mark(row, 0)?;
+                let at = onealert_core::time::Wall(row.get(2)?);
+                records.push(ActivityRecord { origin, incarnation, seq, at, kind: row.get(3)?, document: row.get(4)? });
+            }
+            Ok(records)
+        })
+    }
+
+    /// Remembers that the primary has this server's records up to `mark`. Never goes back.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn acknowledge(&self, mark: Mark) -> Result<()> {
+        self.db.write("note an acknowledgement", |tx| {
+            tx.execute(
+                "INSERT INTO acknowledged (one, incarnation, seq) VALUES (1, ?1, ?2)
+                 ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, seq = excluded.seq
+                 WHERE (excluded.incarnation, excluded.seq) > (incarnation, seq)",
+                params![signed(mark.incarnation.0), signed(mark.seq)],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// How far the primary has this server's records.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn acknowledged(&self) -> Result<Option<Mark>> {
+        self.db.read("read the acknowledgement", |tx| acknowledged(tx))
+    }
+
+    /// Deletes the oldest records until the rest is at most `max_bytes`. Where records of `me` go that the primary does not
+    /// have, a gap record stays; pass `None` on the primary itself, which has its own. Returns how many went.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn shrink(&self, me: Option<ServerId>, max_bytes: u64) -> Result<u64> {
+        self.db.write("shorten the activity log", |tx| shrink(tx, me, max_bytes))
+    }
+
+    /// Sent Notifications, newest first: one entry an activation, with the record of every server that wrote one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sent(&self, filter: &SentFilter, before: Option<SentCursor>, limit: usize) -> Result<SentPage> {
+        self.db.read("read the sent notifications", |tx| sent::page(tx, filter, before, limit))
+    }
+
+    /// What every server wrote of one activation.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sent_one(&self, activation: onealert_core::ids::ActivationId) -> Result<Option<SentEntry>> {
+        self.db.read("read the sent notifications", |tx| sent::one(tx, activation))
+    }
+}
+
+fn shrink(tx: &Connection, me: Option<ServerId>, max_bytes: u64) -> Work<u64> {
+    let total: i64 = tx.query_row("SELECT COALESCE(SUM(bytes), 0) FROM records", [], |row| row.get(0))?;
+    let mut excess = total.cast_unsigned().saturating_sub(max_bytes);
+    let has = acknowledged(tx)?;
+    let mut gone: Vec<(String, Mark)> = Vec::new();
+    {
+        // Numbers grow with age within an origin, whatever a clock that was set back says.
+        let mut statement = tx.prepare(
+            "SELECT origin, incarnation, seq, bytes FROM records WHERE kind <> ?1
+             ORDER BY MAX(at) OVER (PARTITION BY origin ORDER BY incarnation, seq), origin, incarnation, seq",
+        )?;
+        let mut rows = statement.query([GAP])?;
+        while excess > 0
+            && let Some(row) = rows.next()?
+        {
+            gone.push((row.get(0)?, read_mark(row, 1)?));
+            excess = excess.saturating_sub(row.get::<_, i64>(3)?.cast_unsigned());
+        }
+    }
+    let mine = me.map(|me| me.to_string());
+    for (origin, mark) in &gone {
+        tx.prepare_cached("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3")?
+            .execute(params![origin, signed(mark.incarnation.0), signed(mark.seq)])?;
+        if Some(origin) == mine.as_ref() && has.is_none_or(|has| has < *mark) {
+            leave_gap(tx, server(tx, origin)?, *mark)?;
+        }
+    }
+    sent::forget_lonely(tx)?;
+    Ok(gone.len() as u64)
+}
+
+/// Records that `lost` was deleted unseen by the primary; joins the gap that ends just before it.
+fn leave_gap(tx: &Connection, origin: ServerId, lost: Mark) -> Work<()> {
+    let before = params![origin.to_string(), signed(lost.incarnation.0), signed(lost.seq - 1), GAP];
+    let joined: Option<(i64, String)> = tx
+        .prepare_cached(
+            "SELECT at, document FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4",
+        )?
+        .query_row(before, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let mut from = lost.seq;
+    let mut at = 0;
+    if let Some((then, document)) = joined {
+        from = serde_json::from_str::<Gap>(&document).map_or(lost.seq - 1, |gap| gap.from);
+        at = then;
+        tx.execute("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4", before)?;
+    }
+    let document = serde_json::to_string(&Gap { from, to: lost.seq }).expect("a gap is plain data");
+    let at = onealert_core::time::Wall(at);
+    put_row(
+        tx,
+        &ActivityRecord { origin, incarnation: lost.incarnation, seq: lost.seq, at, kind: GAP.to_owned(), document },
+    )
+}
+
+/// Writes a record that follows the last one of its origin.
+fn put(tx: &Connection, record: &ActivityRecord) -> Work<()> {
+    put_row(tx, record)?;
+    tx.prepare_cached("INSERT OR REPLACE INTO marks (origin, incarnation, seq) VALUES (?1, ?2, ?3)")?
+        .execute(params![record.origin.to_string(), signed(record.incarnation.0), signed(record.seq)])?;
+    sent::index(tx, record)
+}
+
+fn put_row(tx: &Connection, record: &ActivityRecord) -> Work<()> {
+    tx.prepare_cached(
+        "INSERT INTO records (origin, incarnation, seq, at, kind, document, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        record.origin.to_string(),
+        signed(record.incarnation.0),
+        signed(record.seq),
+        record.at.0,
+        record.kind,
+        record.document,
+        (RECORD_OVERHEAD + record.document.len()) as i64,
+    ])?;
+    Ok(())
+}
+
+fn gap(record: &ActivityRecord) -> Option<Gap> {
+    if record.kind != GAP {
+        return None;
+    }
+    serde_json::from_str(&record.document).ok()
+}
+
+fn mark(tx: &Connection, origin: ServerId) -> Work<Option<Mark>> {
+    let mut statement = tx.prepare_cached("SELECT incarnation, seq FROM marks WHERE origin = ?1")?;
+    Ok(statement.query_row([origin.to_string()], |row| read_mark(row, 0)).optional()?)
+}
+
+fn acknowledged(tx: &Connection) -> Work<Option<Mark>> {
+    let mut statement = tx.prepare_cached("SELECT incarnation, seq FROM acknowledged")?;
+    Ok(statement.query_row([], |row| read_mark(row, 0)).optional()?)
+}
+
+fn read_mark(row: &Row<'_>, first: usize) -> rusqlite::Result<Mark> {
+    let incarnation = Incarnation(row.get::<_, i64>(first)?.cast_unsigned());
+    Ok(Mark { incarnation, seq: row.get::<_, i64>(first + 1)?.cast_unsigned() })
+}
+
+fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn server(tx: &Connection, text: &str) -> Work<ServerId> {
+    Ok(text.parse().map_err(|error| bad(tx, "records", text, error))?)
+}
+
+pub(super) fn bad(tx: &Connection, table: &'static str, key: &str, reason: impl ToString) -> StoreError {
+    let place = tx.path().unwrap_or_default().to_owned();
+    StoreError::BadValue { place, table, key: key.to_owned(), reason: reason.to_string() }
+}

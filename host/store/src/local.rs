@@ -1,0 +1,172 @@
+//! What is this server's own: who it is, which life of its data folder this is, what it has seen, and its local settings.
+//! Never replicated, never in a backup, never going backwards.
+
+use std::{collections::BTreeMap, path::Path};
+
+use onealert_core::ids::{EpochId, Incarnation, ServerId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    db::{Db, Work},
+    error::{Result, StoreError},
+};
+
+/// Name of the local setting: the multicast address this server sends to.
+pub const MULTICAST_ADDRESS: &str = "multicast_address";
+/// Name of the local setting: the network interface this server sends through.
+pub const NETWORK_INTERFACE: &str = "network_interface";
+
+/// Who this server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Its drawn id.
+    pub server: ServerId,
+    /// Which life of its data folder this is.
+    pub incarnation: Incarnation,
+}
+
+/// The server's own file.
+pub struct LocalStore {
+    db: Db,
+}
+
+fn migrations() -> Vec<String> {
+    vec![String::from(
+        "CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), server TEXT NOT NULL,
+            incarnation INTEGER NOT NULL) STRICT;
+         CREATE TABLE seen_epochs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
+         CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+    )]
+}
+
+impl LocalStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not a database, or was written by a later version.
+    pub fn open(path: &Path) -> Result<LocalStore> {
+        Ok(LocalStore { db: Db::open(path, &migrations())? })
+    }
+
+    /// Who this server is; `None` before it is installed or joined.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn identity(&self) -> Result<Option<Identity>> {
+        self.db.read("read the identity", |tx| identity(tx))
+    }
+
+    /// Says who this server is, once. Saying the same again changes nothing.
+    ///
+    /// # Errors
+    /// The folder belongs to another server, or the file cannot be written.
+    pub fn establish(&self, server: ServerId) -> Result<Identity> {
+        let place = self.db.place();
+        self.db.write("write the identity", |tx| match identity(tx)? {
+            None => set_identity(tx, Identity { server, incarnation: Incarnation(1) }),
+            Some(known) if known.server == server => Ok(known),
+            Some(known) => Err(StoreError::OtherServer { place, found: known.server, expected: server }.into()),
+        })
+    }
+
+    /// Gives this folder to another server id, in another life: for joining again after a removal.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn rejoin(&self, server: ServerId) -> Result<Identity> {
+        self.db.write("write the identity", |tx| {
+            let before = identity(tx)?.map_or(0, |known| known.incarnation.0);
+            set_identity(tx, Identity { server, incarnation: Incarnation(before + 1) })
+        })
+    }
+
+    /// Begins another life, above this one and above `heard`, the highest that anybody says this server had.
+    ///
+    /// # Errors
+    /// There is no identity yet, or the file cannot be written.
+    pub fn draw_incarnation(&self, heard: Incarnation) -> Result<Identity> {
+        let place = self.db.place();
+        self.db.write("draw an incarnation", |tx| {
+            let known = identity(tx)?.ok_or(StoreError::Empty { place })?;
+            let incarnation = Incarnation(known.incarnation.max(heard).0 + 1);
+            set_identity(tx, Identity { incarnation, ..known })
+        })
+    }
+
+    /// The newest generation of the configuration that this server has seen anywhere.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_epoch(&self) -> Result<Option<EpochId>> {
+        self.db.read("read the newest epoch", |tx| {
+            let text: Option<String> =
+                tx.query_row("SELECT id FROM seen_epochs ORDER BY n DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+            let parse = |text: String| text.parse().map_err(|error| bad(tx, "seen_epochs", &text, error));
+            Ok(text.map(parse).transpose()?)
+        })
+    }
+
+    /// Remembers a generation as the newest, unless it was seen before: what was once left behind cannot come back.
+    /// Returns whether it is the newest after that.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn see_epoch(&self, epoch: EpochId) -> Result<bool> {
+        self.db.write("remember an epoch", |tx| {
+            let id = epoch.to_string();
+            tx.execute("INSERT OR IGNORE INTO seen_epochs (id) VALUES (?1)", [&id])?;
+            let newest: String =
+                tx.query_row("SELECT id FROM seen_epochs ORDER BY n DESC LIMIT 1", [], |row| row.get(0))?;
+            Ok(newest == id)
+        })
+    }
+
+    /// Every local setting by name.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn settings(&self) -> Result<BTreeMap<String, String>> {
+        self.db.read("read the local settings", |tx| {
+            let mut statement = tx.prepare_cached("SELECT name, value FROM settings")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Sets or, with `None`, removes a local setting.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
+        self.db.write("write a local setting", |tx| {
+            match value {
+                Some(value) => {
+                    tx.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)", [name, value])?
+                }
+                None => tx.execute("DELETE FROM settings WHERE name = ?1", [name])?,
+            };
+            Ok(())
+        })
+    }
+}
+
+fn identity(tx: &Connection) -> Work<Option<Identity>> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    let found = tx.query_row("SELECT server, incarnation FROM identity", [], read).optional()?;
+    let Some((server, incarnation)) = found else { return Ok(None) };
+    let server = server.parse().map_err(|error| bad(tx, "identity", &server, error))?;
+    Ok(Some(Identity { server, incarnation: Incarnation(incarnation.cast_unsigned()) }))
+}
+
+fn set_identity(tx: &Connection, identity: Identity) -> Work<Identity> {
+    tx.execute(
+        "INSERT OR REPLACE INTO identity (one, server, incarnation) VALUES (1, ?1, ?2)",
+        params![identity.server.to_string(), identity.incarnation.0.cast_signed()],
+    )?;
+    Ok(identity)
+}
+
+fn bad(tx: &Connection, table: &'static str, key: &str, reason: impl ToString) -> StoreError {
+    let place = tx.path().unwrap_or_default().to_owned();
+    StoreError::BadValue { place, table, key: key.to_owned(), reason: reason.to_string() }
+}
