@@ -88,6 +88,8 @@ pub enum ToHost {
     },
     /// Something happened; nobody answers.
     Event(Event),
+    /// After [`ToDriver::Stop`]: every call is finished, the process may end.
+    Stopped,
     /// A line for the server's log, under the driver's id.
     Log {
         /// `error`, `warn`, `info`, `debug` or `trace`.
@@ -129,6 +131,37 @@ impl Failure {
     pub fn new(code: &str, message: impl Into<String>) -> Failure {
         Failure { code: code.to_owned(), message: message.into() }
     }
+}
+
+/// What a driver is opened with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Open {
+    /// Where the driver may keep files; made by the host.
+    #[serde(default)]
+    pub state_dir: String,
+    /// The settings. Without them no driver is made: what was opened then answers `settings.check`, `settings.migrate` and
+    /// pings only, so that settings can be judged before there are valid ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Value>,
+}
+
+/// The body of `settings.check`, answered by a list of [`Problem`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SettingsCheck {
+    /// The settings to judge.
+    #[serde(default)]
+    pub settings: Value,
+}
+
+/// The body of `settings.migrate`, answered by the settings in today's form.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SettingsMigrate {
+    /// The driver's version that wrote them.
+    #[serde(default)]
+    pub from: String,
+    /// The settings as they were written.
+    #[serde(default)]
+    pub value: Value,
 }
 
 /// Something that happened in the driver.
