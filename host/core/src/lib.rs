@@ -1,17 +1,31 @@
 //! Every decision that OneAlert takes, without a runtime, socket, file, clock, thread or random number.
 //!
 //! Reading order: [`ids`] and [`time`], then the nouns ([`config`], [`activation`], [`knowledge`]), then what can happen
-//! ([`event`]) and what can be asked for ([`effect`]).
+//! ([`event`]) and what can be asked for ([`effect`]), then [`node`], which turns the one into the other. `DESIGN.md` beside
+//! the manifest says why it is built so.
 
+#![deny(missing_docs)]
+
+mod accept;
 pub mod activation;
+mod alive;
+mod clock;
 pub mod config;
 pub mod effect;
 pub mod event;
+mod hold;
 pub mod ids;
 pub mod knowledge;
+mod mesh;
 pub mod node;
+mod order;
+mod own;
 pub mod peer_message;
 pub mod replicate;
+mod run;
+mod share;
+mod stop;
+mod takeover;
 pub mod time;
 pub mod tuning;
 pub mod version;

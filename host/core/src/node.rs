@@ -1,14 +1,18 @@
 //! One server's mind: takes what happened, says what to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    effect::Output,
+    alive::Peer,
+    effect::{Output, Record, Ticket},
     event::Input,
-    ids::{ActivationId, Incarnation, ServerId},
+    ids::{ActivationId, EventKey, Incarnation, ServerId},
     knowledge::Knowledge,
-    peer_message::Standing,
-    time::{Mono, Now, Wall},
+    order::{self, Use},
+    peer_message::{PeerMessage, Standing},
+    run::{Held, Run, Stored},
+    stop::StopWait,
+    time::{Mono, Now, Span, Wall},
     tuning::Tuning,
     view::PeerView,
 };
@@ -27,18 +31,70 @@ pub struct Identity {
 }
 
 /// One server's mind.
+///
+/// It decides which server owns an activation, when it is safe to answer "accepted", when to deliver, when to take over and
+/// when to yield: the rules of the redundancy sheet, sections 4.3, 5 and 7. It reads no clock and draws no number: the same
+/// inputs give the same outputs.
+///
+/// # What the shell promises
+///
+/// * **Messages before ticks.** Before it says [`Input::Tick`] it has handed over everything that waited in its sockets, so
+///   that nobody is suspected because this server did not listen. `late` is how much later than asked the loop ran; the node
+///   adds its own measure, the time since the wake that it had asked for. A lateness above one heartbeat interval means that
+///   the server was away: rule 8 applies, and the time away does not count as anybody's silence.
+/// * **Outputs in order.** The record of [`Output::Ended`] is durable before a [`Output::Persist`] that follows it is carried
+///   out: a crash between the two gives the record a second time (with equal activation, server and attempt, so that
+///   inserting it again changes nothing), never not at all.
+/// * **[`Input::Persisted`] only after fsync.** Every ticket is answered, by `Persisted` or `PersistFailed`; several writes of
+///   one activation may be merged into the last of them and answered together.
+/// * **A delivery at most once.** [`Output::Deliver`] is given at most once for an attempt in the life of a process. The shell
+///   reports with the attempt that it was given, and says [`Input::DeliveryEnded`] once at the end of each delivery, also of a
+///   halted one. Indexes in [`Input::Progress`] refer to the content that the delivery was given.
+/// * **Links.** All messages of a connection are handed over before its end is told. [`crate::event::LinkSeen::Connected`] is
+///   told at every connection that stands, also when it replaces another. `Refused` is told only after dialling again was
+///   refused. After `Refused`, only `Connected` brings the peer back; silence is lifted by any message.
+/// * **One clock.** `now.mono` never goes backwards between two steps.
+///
+/// Timed content (`due` is set) should be the same on every server to the last byte, `accepted` included, and may be
+/// triggered before it is due: then ownership is settled before the moment comes.
 #[derive(Debug)]
 pub struct Node {
-    identity: Identity,
-    tuning: Tuning,
-    peers: Vec<ServerId>,
-    standing: Standing,
-    activations: BTreeMap<ActivationId, Knowledge>,
-    draining: bool,
+    pub(crate) identity: Identity,
+    pub(crate) tuning: Tuning,
+    pub(crate) standing: Standing,
+    /// The moment of the step that runs.
+    pub(crate) now: Now,
+    pub(crate) born: Mono,
+    pub(crate) peers: BTreeMap<ServerId, Peer>,
+    pub(crate) runs: BTreeMap<ActivationId, Run>,
+    /// The activations that are looked at in every step.
+    pub(crate) active: BTreeSet<ActivationId>,
+    pub(crate) forgets: BTreeSet<(Mono, ActivationId)>,
+    pub(crate) writes: BTreeMap<Ticket, Write>,
+    pub(crate) stops: Vec<StopWait>,
+    /// Events that were stopped before anything of them was known here, and until when that is remembered.
+    pub(crate) stopped_early: BTreeMap<EventKey, Mono>,
+    pub(crate) heartbeat_at: Mono,
+    pub(crate) mend_at: Mono,
+    pub(crate) beats: VecDeque<(u64, Mono)>,
+    pub(crate) seq: u64,
+    pub(crate) round: u64,
+    pub(crate) draining: bool,
+    pub(crate) out: Vec<Output>,
+    tickets: u64,
+    wake: Option<Mono>,
+}
+
+/// A write that is not answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Write {
+    activation: ActivationId,
+    held: Held,
 }
 
 impl Node {
-    /// A server that starts with what its disk gave back.
+    /// A server that starts, with what its disk gave back. It does nothing with unfinished activations until every peer of
+    /// their group has answered or is believed down (rule 8).
     pub fn new(
         identity: Identity,
         tuning: Tuning,
@@ -47,26 +103,70 @@ impl Node {
         restored: Vec<Knowledge>,
         now: Now,
     ) -> Node {
-        let _ = now;
-        let activations = restored.into_iter().map(|known| (known.content.id, known)).collect();
-        Node { identity, tuning, peers, standing, activations, draining: false }
+        let mut node = Node {
+            identity,
+            tuning,
+            standing,
+            now,
+            born: now.mono,
+            peers: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            active: BTreeSet::new(),
+            forgets: BTreeSet::new(),
+            writes: BTreeMap::new(),
+            stops: Vec::new(),
+            stopped_early: BTreeMap::new(),
+            heartbeat_at: now.mono,
+            mend_at: now.mono + tuning.suspicion(),
+            beats: VecDeque::new(),
+            seq: 0,
+            round: 1,
+            draining: false,
+            out: Vec::new(),
+            tickets: 0,
+            wake: Some(now.mono),
+        };
+        for id in peers.into_iter().filter(|id| *id != identity.server) {
+            let mut peer = Peer::new(id, now.mono);
+            peer.asking = Some(node.round);
+            node.peers.insert(id, peer);
+        }
+        for known in restored {
+            node.restore(known);
+        }
+        node
     }
 
     /// Takes in one thing that happened; the outputs are to be carried out in order.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
-        let _ = now;
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
         match input {
-            Input::Standing { standing } => self.standing = standing,
-            Input::Peers { peers } => self.peers = peers,
-            Input::Drain => self.draining = true,
-            _ => {}
+            Input::Trigger { ticket, content } => self.trigger(ticket, content),
+            Input::Stop { ticket, what } => self.stop(ticket, &what),
+            Input::Message { from, message } => self.message(from, message),
+            Input::Link { peer, seen } => self.link(peer, seen),
+            Input::Persisted { ticket } => self.persisted(ticket),
+            Input::PersistFailed { ticket, reason } => self.persist_failed(ticket, reason),
+            Input::Progress { activation, attempt, states } => self.progress(activation, attempt, &states),
+            Input::DeliveryEnded { activation, attempt } => self.delivery_ended(activation, attempt),
+            Input::Peers { peers } => self.set_peers(&peers),
+            Input::Standing { standing } => {
+                self.standing = standing;
+                self.heartbeat_at = self.now.mono;
+            }
+            Input::Drain => {
+                self.draining = true;
+                self.heartbeat_at = self.now.mono;
+            }
+            Input::Tick { late } => self.tick(late),
         }
-        Vec::new()
+        self.tidy();
+        std::mem::take(&mut self.out)
     }
 
     /// When the node wants its next [`Input::Tick`], at the latest. `None` when nothing is awaited.
     pub fn next_wake(&self) -> Option<Mono> {
-        None
+        self.wake
     }
 
     /// Who this server is.
@@ -79,34 +179,213 @@ impl Node {
     }
     /// Every activation known here, the finished ones of the last 24 hours included, in order of id.
     pub fn activations(&self) -> impl Iterator<Item = &Knowledge> {
-        self.activations.values()
+        self.runs.values().map(|run| &run.known)
     }
     /// What is known of one activation.
     pub fn knowledge(&self, id: ActivationId) -> Option<&Knowledge> {
-        self.activations.get(&id)
+        self.runs.get(&id).map(|run| &run.known)
     }
     /// Every peer as this server sees it, in order of id.
     pub fn peers(&self) -> Vec<PeerView> {
-        Vec::new()
+        self.peers.values().map(|peer| peer.view(self.held_for(peer.id))).collect()
     }
-    /// The server that would own an activation of a priority group if it came in at this moment. `None` for an empty group.
+    /// The server that would own an activation of a priority group if it came in at this moment: the first that is believed
+    /// up and not held. `None` when nobody of the group is believed up; the server that is asked owns it then.
     pub fn would_own(&self, group: &[ServerId]) -> Option<ServerId> {
-        group.first().copied()
+        order::owner(group, |id| self.use_of(id))
     }
     /// Whether this server takes no new activations because it was asked to stop.
     pub fn is_draining(&self) -> bool {
         self.draining
     }
-    /// Whether it was asked to stop and nothing of it is left to do.
+    /// Whether it was asked to stop and nothing of it is left to do: no delivery, no answer owed, no write under way.
     pub fn is_drained(&self) -> bool {
-        self.draining
+        let me = self.identity.server;
+        let mut busy = self.active.iter().map(|id| &self.runs[id]).filter(|run| {
+            let mine = run.known.owner == me && run.known.ended.is_none() && self.is_due(run);
+            mine || run.delivering.is_some() || !run.waiters.is_empty()
+        });
+        self.draining && busy.next().is_none() && self.writes.is_empty() && self.stops.is_empty()
     }
-    /// Whether this server came back recently and owns nothing until its hold-down has passed.
+    /// Whether this server came back recently and owns nothing until its hold-down has passed: a peer that is up says so.
     pub fn is_held(&self) -> bool {
-        false
+        self.held_for(self.identity.server).is_some()
     }
-    /// Whether it still waits for its peers' answers before it resumes unfinished activations (rule 8).
+    /// Whether it still waits for a peer's answer before it resumes unfinished activations (rule 8).
     pub fn is_resuming(&self) -> bool {
-        false
+        self.peers.values().any(|peer| peer.asking.is_some())
+    }
+
+    /// What a server may be used for, as this one believes.
+    pub(crate) fn use_of(&self, id: ServerId) -> Use {
+        let (lives, leaving) = if id == self.identity.server {
+            (true, self.draining)
+        } else {
+            self.peers.get(&id).map_or((false, false), |peer| (peer.lives(), peer.draining))
+        };
+        match (lives, leaving, self.held_for(id).is_some()) {
+            (false, _, _) => Use::None,
+            (true, true, _) => Use::Leaving,
+            (true, false, true) => Use::Held,
+            (true, false, false) => Use::Full,
+        }
+    }
+
+    /// How long a server is held for yet, by our judgement or that of any peer that is up.
+    pub(crate) fn held_for(&self, id: ServerId) -> Option<Span> {
+        let ours = self.peers.get(&id).and_then(|peer| peer.hold.remaining(self.now.mono));
+        let said = self.peers.values().filter(|peer| peer.lives() && peer.id != id).flat_map(|peer| &peer.says);
+        let theirs = said.filter(|hold| hold.server == id).map(|hold| Span::millis(hold.remaining_ms)).max();
+        ours.max(theirs)
+    }
+
+    /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving.
+    pub(crate) fn confirmers<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
+        let me = self.identity.server;
+        run.known.content.group.iter().copied().filter(move |id| *id != me && self.use_of(*id) >= Use::Held)
+    }
+
+    /// Whether the run's moment has come.
+    pub(crate) fn is_due(&self, run: &Run) -> bool {
+        run.known.content.due.is_none_or(|due| due <= self.now.wall)
+    }
+
+    /// Has a run written, and remembers what that write makes durable.
+    pub(crate) fn persist(&mut self, id: ActivationId) {
+        let now = self.now.mono;
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let run = self.runs.get_mut(&id).expect("only known activations are stored");
+        run.writing_since.get_or_insert(now);
+        run.write_failed = None;
+        self.writes.insert(ticket, Write { activation: id, held: run.held() });
+        self.out.push(Output::Persist { ticket, record: Record::Activation(Box::new(run.known.clone())) });
+    }
+
+    pub(crate) fn send(&mut self, to: ServerId, message: PeerMessage) {
+        self.out.push(Output::Send { to, message });
+    }
+
+    /// Deletes a record; nothing waits for it, so its ticket is not remembered.
+    pub(crate) fn forget(&mut self, id: ActivationId) {
+        self.runs.remove(&id);
+        self.active.remove(&id);
+        self.tickets += 1;
+        self.out.push(Output::Persist { ticket: Ticket(self.tickets), record: Record::Forget(id) });
+    }
+
+    fn restore(&mut self, known: Knowledge) {
+        let id = known.content.id;
+        if let Some((_, at)) = known.ended {
+            let age = u64::try_from(self.now.wall.0.saturating_sub(at.0)).unwrap_or(0);
+            let left = Span(self.tuning.forget().0.saturating_sub(Span::millis(age).0));
+            self.forgets.insert((self.now.mono + left, id));
+        } else {
+            self.active.insert(id);
+        }
+        let mut run = Run::new(known, self.now.mono);
+        run.stored = Some(Stored { ticket: Ticket(0), held: run.held() });
+        self.runs.insert(id, run);
+    }
+
+    fn persisted(&mut self, ticket: Ticket) {
+        let Some(write) = self.writes.remove(&ticket) else { return };
+        let more = self.writes.values().any(|other| other.activation == write.activation);
+        let Some(run) = self.runs.get_mut(&write.activation) else { return };
+        if run.stored.is_none_or(|stored| stored.ticket < ticket) {
+            run.stored = Some(Stored { ticket, held: write.held });
+        }
+        run.writing_since = more.then_some(self.now.mono);
+        if run.is_stored() {
+            for to in std::mem::take(&mut run.owed) {
+                self.say_have(to, write.activation);
+            }
+        }
+    }
+
+    fn persist_failed(&mut self, ticket: Ticket, reason: String) {
+        let Some(write) = self.writes.remove(&ticket) else { return };
+        let more = self.writes.values().any(|other| other.activation == write.activation);
+        let Some(run) = self.runs.get_mut(&write.activation) else { return };
+        run.writing_since = more.then_some(self.now.mono);
+        run.write_failed = Some(reason);
+        self.active.insert(write.activation);
+    }
+
+    /// What every step ends with: regular duties, then every unfinished activation is looked at again.
+    fn tidy(&mut self) {
+        self.review_holds();
+        if self.heartbeat_at <= self.now.mono {
+            self.heartbeat();
+        }
+        for id in self.active.clone() {
+            self.answer_triggers(id);
+            // A refused activation is gone.
+            if self.runs.contains_key(&id) {
+                self.settle(id);
+                self.share_if_due(id);
+            }
+        }
+        self.answer_stops();
+        if self.mend_at <= self.now.mono {
+            self.mend();
+        }
+        while let Some((at, id)) = self.forgets.first().copied().filter(|(at, _)| *at <= self.now.mono) {
+            self.forgets.remove(&(at, id));
+            // A higher claim may have opened it again since.
+            if self.runs.get(&id).is_some_and(|run| run.known.ended.is_some()) {
+                self.forget(id);
+            }
+        }
+        let now = self.now.mono;
+        self.stopped_early.retain(|_, until| *until > now);
+        let runs = &self.runs;
+        self.active.retain(|id| runs.get(id).is_some_and(Run::is_active));
+        self.wake = self.earliest();
+    }
+
+    /// The next moment at which something can happen by time alone.
+    fn earliest(&self) -> Option<Mono> {
+        let now = self.now.mono;
+        let mut times: Vec<Mono> = Vec::new();
+        if !self.peers.is_empty() {
+            times.push(self.heartbeat_at);
+        }
+        for peer in self.peers.values() {
+            // Only a tick may suspect: where the moment has passed, one is wanted at once.
+            times.extend(peer.silent_at(self.tuning.suspicion()).map(|at| at.max(now + Span(1))));
+            times.extend(peer.hold.until());
+        }
+        for run in self.active.iter().map(|id| &self.runs[id]) {
+            times.push(self.mend_at);
+            times.extend(run.share_at);
+            times.extend(run.waiters.iter().map(|waiter| waiter.until));
+            times.extend(run.offered.map(|offer| offer.until));
+            times.extend(run.writing_since.map(|since| since + self.tuning.suspicion()));
+            times.extend(run.delivering.as_ref().and_then(|it| it.halted).map(|at| at + self.tuning.suspicion()));
+            times.extend(run.known.content.due.map(|due| self.mono_of(due)));
+            // One more millisecond: what expires is too late only after its moment.
+            times.extend(run.known.content.expires.map(|at| self.mono_of(at) + Span::millis(1)));
+            times.extend(self.deadline(run));
+        }
+        times.extend(self.stops.iter().map(|wait| wait.until));
+        let ahead = times.into_iter().filter(|at| *at > now);
+        ahead.chain(self.forgets.first().map(|(at, _)| *at)).min()
+    }
+
+    /// A moment of the world on this process's timer, as the two clocks stand.
+    pub(crate) fn mono_of(&self, wall: Wall) -> Mono {
+        let ahead = u64::try_from(wall.0.saturating_sub(self.now.wall.0)).unwrap_or(0);
+        let behind = u64::try_from(self.now.wall.0.saturating_sub(wall.0)).unwrap_or(0);
+        Mono((self.now.mono + Span::millis(ahead)).0.saturating_sub(Span::millis(behind).0))
+    }
+
+    fn tick(&mut self, late: Span) {
+        let overdue = self.wake.map_or(Span(0), |wake| self.now.mono - wake);
+        let late = late.max(overdue);
+        if late > self.tuning.heartbeat() {
+            self.resume(late);
+        }
+        self.suspect_the_silent();
     }
 }

@@ -1,0 +1,110 @@
+//! When a trigger is answered (rule 1), and who is to own what it starts (rule 2).
+
+use std::sync::Arc;
+
+use crate::{
+    activation::Content,
+    effect::{Notice, Output, Refusal, Ticket},
+    ids::ActivationId,
+    knowledge::Knowledge,
+    node::Node,
+    run::{Run, Waiter},
+};
+
+impl Node {
+    /// A trigger event was turned into an activation here.
+    pub(crate) fn trigger(&mut self, ticket: Ticket, content: Content) {
+        let (id, now) = (content.id, self.now.mono);
+        let until = now + self.tuning.budget();
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.waiters.push(Waiter { ticket, duplicate: true, until });
+            let unconfirmed = run.have.is_empty() && run.known.ended.is_none();
+            self.active.insert(id);
+            if unconfirmed {
+                self.push(id, true);
+            }
+            return;
+        }
+        if self.draining {
+            self.out.push(Output::Refused { ticket, reason: Refusal::Draining });
+            return;
+        }
+        let me = self.identity.server;
+        let group = &content.group;
+        let Some(first) = group.iter().copied().find(|member| *member == me || self.peers.contains_key(member)) else {
+            self.out.push(Output::Refused { ticket, reason: Refusal::EmptyGroup });
+            return;
+        };
+        // A timed event has the same first owner on every server, whatever each believes: where that server is down, held or
+        // leaving, the next one takes over, and two beliefs can differ without two servers starting as equals.
+        let owner = if content.due.is_some() { first } else { self.would_own(group).unwrap_or(me) };
+        let stopped = self.stopped_early.contains_key(&content.key);
+        let timed = content.due.is_some();
+        let mut run = Run::new(Knowledge { stopped, ..Knowledge::first(Arc::new(content), owner) }, now);
+        run.waiters.push(Waiter { ticket, duplicate: false, until });
+        run.handed_over = owner != me && !timed;
+        self.runs.insert(id, run);
+        self.active.insert(id);
+        // The write here and the copy there run in parallel. What every server computes by itself needs no copy.
+        self.persist(id);
+        if !timed {
+            self.offer(id);
+        }
+    }
+
+    /// Answers the triggers of a run that may be answered: durable here and on one other server of the group, or, as
+    /// degraded, durable here when the budget is spent or nobody else is up.
+    pub(crate) fn answer_triggers(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        if run.waiters.is_empty() {
+            return;
+        }
+        let here = run.stored.is_some();
+        let stuck = run.disk_is_stuck(self.now.mono, self.tuning.suspicion());
+        if !here && !stuck {
+            return;
+        }
+        let elsewhere = self.confirmers(run).any(|server| run.have.contains_key(&server));
+        let nobody = self.confirmers(run).next().is_none();
+        let alone = !run.known.content.group.iter().any(|member| *member != self.identity.server);
+        let over = run.known.ended.is_some();
+        let timed = run.is_timed();
+        let now = self.now.mono;
+        let (ready, waiting): (Vec<Waiter>, Vec<Waiter>) = run.waiters.iter().partition(|waiter| {
+            let patience = nobody || waiter.until <= now;
+            elsewhere || patience || (here && (timed || over))
+        });
+        let lost = !here && !elsewhere && !timed;
+        let degraded = !over && !(here && (elsewhere || timed));
+        let reason = run.write_failed.clone();
+        let run = self.runs.get_mut(&id).expect("looked up above");
+        run.waiters = waiting;
+        if ready.is_empty() {
+            return;
+        }
+        if lost {
+            // Nothing was promised and nothing is kept, so that a restart does not send what was refused.
+            let reason = reason
+                .unwrap_or_else(|| format!("the disk has not answered for {} ms", self.tuning.suspicion().as_millis()));
+            let rest = std::mem::take(&mut run.waiters);
+            for waiter in ready.into_iter().chain(rest) {
+                let reason = Refusal::NotStored(reason.clone());
+                self.out.push(Output::Refused { ticket: waiter.ticket, reason });
+            }
+            self.forget(id);
+            return;
+        }
+        let first = ready.iter().any(|waiter| !waiter.duplicate);
+        if degraded && first && !run.known.degraded {
+            run.known.degraded = true;
+            self.persist(id);
+            if !alone {
+                self.out.push(Output::Notice(Notice::Degraded { activation: id }));
+            }
+        }
+        let degraded = degraded || self.runs[&id].known.degraded;
+        for Waiter { ticket, duplicate, .. } in ready {
+            self.out.push(Output::Accepted { ticket, activation: id, degraded, duplicate });
+        }
+    }
+}

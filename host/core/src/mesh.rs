@@ -1,0 +1,202 @@
+//! What the node does about its peers: signs of life, links, suspicion, hold-downs, and the questions of rule 8.
+
+use crate::{
+    alive::{Contact, Peer},
+    effect::{DownReason, Notice, Output},
+    event::LinkSeen,
+    ids::ServerId,
+    node::Node,
+    peer_message::{Echo, Heartbeat, Hold, PeerMessage},
+    time::Span,
+};
+
+/// How many of our own heartbeats are remembered for the clock estimate.
+const BEATS: usize = 64;
+
+impl Node {
+    /// A message of a peer. What is said by a server that is no peer (never enrolled, or removed) counts for nothing.
+    pub(crate) fn message(&mut self, from: ServerId, message: PeerMessage) {
+        let now = self.now.mono;
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if peer.heard(now) == Contact::Regained {
+            self.regained(from);
+        }
+        match message {
+            PeerMessage::Heartbeat(heartbeat) => self.heartbeat_of(from, *heartbeat),
+            PeerMessage::Push { knowledge, confirm } => self.learn(from, &knowledge, confirm),
+            PeerMessage::Have { activation, attempt, owner, stopped } => {
+                self.note_have(from, activation, (attempt, owner), stopped);
+            }
+            PeerMessage::Share { activation, states } => self.learn_states(activation, &states),
+            PeerMessage::Ask { round, unfinished } => self.tell(from, round, &unfinished),
+            PeerMessage::Told { round } => {
+                let peer = self.peers.get_mut(&from).expect("looked up above");
+                if peer.asking == Some(round) {
+                    peer.asking = None;
+                }
+            }
+        }
+    }
+
+    /// What the transport sees of a peer.
+    pub(crate) fn link(&mut self, id: ServerId, seen: LinkSeen) {
+        let now = self.now.mono;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        match seen {
+            LinkSeen::Connected { incarnation, boot } => {
+                if peer.connected(now, (incarnation, boot)) == Contact::Regained {
+                    self.regained(id);
+                } else {
+                    self.beat(id);
+                }
+                self.push_own_to(id);
+            }
+            LinkSeen::Refused => self.lose(id, DownReason::Refused),
+            LinkSeen::Lost => {}
+        }
+    }
+
+    /// The membership changed.
+    pub(crate) fn set_peers(&mut self, peers: &[ServerId]) {
+        let now = self.now.mono;
+        self.peers.retain(|id, _| peers.contains(id));
+        for id in peers.iter().filter(|id| **id != self.identity.server) {
+            self.peers.entry(*id).or_insert_with(|| Peer::new(*id, now));
+        }
+    }
+
+    /// A sign of life to every peer.
+    pub(crate) fn heartbeat(&mut self) {
+        self.heartbeat_at = self.now.mono + self.tuning.heartbeat();
+        self.seq += 1;
+        if self.beats.len() == BEATS {
+            self.beats.pop_front();
+        }
+        self.beats.push_back((self.seq, self.now.mono));
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.beat(id);
+        }
+    }
+
+    /// This server was away for `late`: it suspects nobody for that time, and asks before it resumes (rule 8).
+    pub(crate) fn resume(&mut self, late: Span) {
+        self.out.push(Output::Notice(Notice::Resumed { late_ms: late.as_millis() }));
+        self.round += 1;
+        for peer in self.peers.values_mut().filter(|peer| peer.lives()) {
+            peer.excuse(late, self.now.mono);
+            peer.asking = Some(self.round);
+        }
+        self.halt_what_expired();
+        self.heartbeat();
+    }
+
+    /// Believes those down who were silent for too long.
+    pub(crate) fn suspect_the_silent(&mut self) {
+        let (now, suspicion) = (self.now.mono, self.tuning.suspicion());
+        let silent = self.peers.values().filter(|peer| peer.is_silent(now, suspicion));
+        for id in silent.map(|peer| peer.id).collect::<Vec<_>>() {
+            self.lose(id, DownReason::Silent);
+        }
+    }
+
+    /// Ends the hold-downs whose time is over and whose server is fit: in sync, clock within limits.
+    pub(crate) fn review_holds(&mut self) {
+        let now = self.now.mono;
+        let (ours, newest) = (&self.standing.position, self.standing.newest_epoch);
+        let mut ended = false;
+        for peer in self.peers.values_mut() {
+            let theirs = peer.standing.as_ref().map(|standing| &standing.position);
+            let in_sync = theirs.is_some_and(|theirs| {
+                // Either it is at least as far as we are, or it is in the newest generation and we are not.
+                if theirs.epoch == ours.epoch { theirs.lsn >= ours.lsn } else { theirs.epoch == newest }
+            });
+            ended |= peer.hold.end_if(now, in_sync && peer.offset.within_limits());
+        }
+        if ended {
+            self.heartbeat_at = now;
+        }
+    }
+
+    fn heartbeat_of(&mut self, from: ServerId, heartbeat: Heartbeat) {
+        let (now, wall) = (self.now.mono, self.now.wall);
+        let peer = self.peers.get_mut(&from).expect("the caller looked it up");
+        peer.echo =
+            Some(Echo { seq: heartbeat.seq, sent_us: heartbeat.sent_us, arrived_us: wall.0.saturating_mul(1000) });
+        let answered = heartbeat.echo.and_then(|echo| {
+            let sent = self.beats.iter().find(|(seq, _)| *seq == echo.seq)?;
+            Some((echo, sent.1))
+        });
+        if let Some((echo, asked)) = answered {
+            peer.offset.heard(&echo, heartbeat.sent_us, asked, now, wall);
+        }
+        if let Some(offset_ms) = peer.offset.worse() {
+            self.out.push(Output::Notice(Notice::ClockOffset { peer: from, offset_ms }));
+        }
+        if heartbeat.draining != peer.draining {
+            let notice = if heartbeat.draining {
+                Notice::PeerDown { peer: from, why: DownReason::Draining }
+            } else {
+                Notice::PeerUp { peer: from }
+            };
+            self.out.push(Output::Notice(notice));
+        }
+        peer.draining = heartbeat.draining;
+        peer.says = heartbeat.holds;
+        peer.standing = Some(heartbeat.standing);
+    }
+
+    /// A peer that was away is back, or heard for the first time. It may have missed things and so may we: it is asked
+    /// before unfinished activations go on, and if this server has been up for long enough to judge, the peer is held.
+    fn regained(&mut self, id: ServerId) {
+        let now = self.now.mono;
+        let may_judge = now - self.born >= self.tuning.hold_down();
+        self.round += 1;
+        let peer = self.peers.get_mut(&id).expect("the caller looked it up");
+        peer.asking = Some(self.round);
+        if may_judge {
+            peer.hold.begin(now, &self.tuning);
+        }
+        self.out.push(Output::Notice(Notice::PeerUp { peer: id }));
+        // The others learn at once who is held: until they do, two servers could think differently about a bell.
+        self.heartbeat_at = now;
+    }
+
+    fn lose(&mut self, id: ServerId, why: DownReason) {
+        let peer = self.peers.get_mut(&id).expect("the caller looked it up");
+        if peer.lose(why) {
+            self.out.push(Output::Notice(Notice::PeerDown { peer: id, why }));
+        }
+        for id in &self.active {
+            // What a server confirmed does not count while it is believed down.
+            self.runs.get_mut(id).expect("active activations are known").have.remove(&peer.id);
+        }
+    }
+
+    fn beat(&mut self, to: ServerId) {
+        let now = self.now.mono;
+        let held = |peer: &Peer| {
+            let remaining = peer.hold.remaining(now)?;
+            Some(Hold { server: peer.id, remaining_ms: remaining.as_millis() })
+        };
+        let holds = self.peers.values().filter_map(held).collect();
+        let peer = &self.peers[&to];
+        if !peer.may_be_connected() {
+            return;
+        }
+        let heartbeat = Heartbeat {
+            seq: self.seq,
+            sent_us: self.now.wall.0.saturating_mul(1000),
+            echo: peer.echo,
+            standing: self.standing.clone(),
+            draining: self.draining,
+            holds,
+        };
+        let asking = peer.asking;
+        self.send(to, PeerMessage::Heartbeat(Box::new(heartbeat)));
+        if let Some(round) = asking {
+            // Asked again with every heartbeat: a question that was lost must not silence this server.
+            let unfinished = self.active.iter().copied().collect();
+            self.send(to, PeerMessage::Ask { round, unfinished });
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What an owner does: deliver when it may (rule 3), yield when it must (rule 6), end.
+
+use crate::{
+    activation::EndpointState,
+    effect::{Ended, HaltReason, Outcome, Output},
+    ids::{ActivationId, ServerId},
+    node::Node,
+    order::Use,
+    run::{Delivering, Run},
+};
+
+impl Node {
+    /// Looks at one activation again: the only place from which deliveries start, halt and end, and takeovers happen.
+    pub(crate) fn settle(&mut self, id: ActivationId) {
+        self.halt_if_lost(id);
+        let run = &self.runs[&id];
+        if run.known.ended.is_some() {
+            return;
+        }
+        if run.known.owner != self.identity.server {
+            self.take_over_if_due(id);
+        }
+        let run = &self.runs[&id];
+        if run.known.owner != self.identity.server {
+            return;
+        }
+        if run.known.stopped {
+            self.end_stopped(id);
+        } else if run.delivered == Some(run.known.attempt) {
+            // The shell is at it; its reports end it.
+        } else if self.is_too_late(run) {
+            self.end_expired(id);
+        } else {
+            self.deliver_if_allowed(id);
+        }
+    }
+
+    /// Endpoint states changed in a delivery that runs here. What happened counts whoever owns the activation meanwhile.
+    pub(crate) fn progress(&mut self, id: ActivationId, attempt: u32, states: &[(u32, EndpointState)]) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let given = run.delivering.as_ref().filter(|it| it.attempt == attempt).map(|it| it.content.clone());
+        let mut changed = Vec::new();
+        for (index, state) in states {
+            let index = *index as usize;
+            let here = &run.known.content.endpoints;
+            // Normally the content is the one that was given; where another server's counts since, follow the endpoint.
+            let index = match given.as_ref().and_then(|content| content.endpoints.get(index)) {
+                Some(endpoint) if here.get(index) != Some(endpoint) => here.iter().position(|it| it == endpoint),
+                _ => Some(index),
+            };
+            changed.extend(index.filter(|index| run.known.raise_state(*index, state)));
+        }
+        for index in changed {
+            self.share_soon(id, index);
+        }
+    }
+
+    /// A delivery that ran here has nothing more to do.
+    pub(crate) fn delivery_ended(&mut self, id: ActivationId, attempt: u32) {
+        let me = self.identity.server;
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.delivering.as_ref().is_none_or(|it| it.attempt != attempt) {
+            return;
+        }
+        run.delivering = None;
+        self.active.insert(id);
+        let known = &run.known;
+        if known.claim() == (attempt, me) && known.ended.is_none() && !known.stopped {
+            self.finish(id, "no result came before the delivery ended");
+        }
+    }
+
+    /// Halts a delivery that another claim, an end elsewhere or a stop has overtaken.
+    fn halt_if_lost(&mut self, id: ActivationId) {
+        let (me, now) = (self.identity.server, self.now.mono);
+        let run = self.runs.get_mut(&id).expect("active activations are known");
+        let Some(delivering) = run.delivering.as_mut().filter(|it| it.halted.is_none()) else { return };
+        let reason = if run.known.stopped {
+            HaltReason::Stopped
+        } else if run.known.claim() != (delivering.attempt, me) || run.known.ended.is_some() {
+            HaltReason::Yielded
+        } else {
+            return;
+        };
+        delivering.halted = Some(now);
+        self.out.push(Output::Halt { activation: id, reason });
+    }
+
+    /// Halts what expired while this server was away: nobody may start hearing it after its time.
+    pub(crate) fn halt_what_expired(&mut self) {
+        let now = self.now;
+        for id in self.active.clone() {
+            let run = self.runs.get_mut(&id).expect("active activations are known");
+            let expired = run.known.content.expires.is_some_and(|at| at < now.wall);
+            let running = run.delivering.as_mut().filter(|it| it.halted.is_none());
+            if let Some(delivering) = running.filter(|_| expired) {
+                delivering.halted = Some(now.mono);
+                self.out.push(Output::Halt { activation: id, reason: HaltReason::Expired });
+            }
+        }
+    }
+
+    fn deliver_if_allowed(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        let me = self.identity.server;
+        if !self.may_resume(run) || !self.is_due(run) {
+            return;
+        }
+        let first_of_timed = run.is_timed() && run.known.attempt == 0;
+        if first_of_timed && self.use_of(me) != Use::Full && self.would_own(&run.known.content.group) != Some(me) {
+            // Held or leaving: the next server takes it, and this one does not start beside it.
+            return;
+        }
+        if !run.is_stored() && !run.disk_is_stuck(self.now.mono, self.tuning.suspicion()) {
+            return;
+        }
+        if !first_of_timed && !self.is_backed(id) {
+            return;
+        }
+        self.deliver(id);
+    }
+
+    /// Whether the claim is confirmed by another live server, its budget is spent, or nobody else is believed up (rule 3).
+    fn is_backed(&mut self, id: ActivationId) -> bool {
+        let run = &self.runs[&id];
+        if self.confirmers(run).next().is_none() {
+            return true;
+        }
+        let held = run.held();
+        let lives = |id| self.peers.get(id).is_some_and(|peer| peer.lives());
+        if run.have.iter().any(|(server, has)| *has == held && lives(server)) {
+            return true;
+        }
+        match run.offered {
+            Some(offer) if offer.claim == held.claim => offer.until <= self.now.mono,
+            _ => {
+                self.offer(id);
+                false
+            }
+        }
+    }
+
+    fn deliver(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        let attempt = run.known.attempt;
+        let mut states = run.known.states.clone();
+        if attempt > 0 {
+            // A successor tries again what failed for the one before. The join knows no way back, so this goes only into the
+            // order to the shell.
+            for state in states.iter_mut().filter(|state| matches!(state, EndpointState::Failed { .. })) {
+                *state = EndpointState::Pending;
+            }
+        }
+        if states.iter().all(EndpointState::is_final) {
+            self.finish(id, "");
+            return;
+        }
+        let heard = |member: &ServerId| *member == self.identity.server || self.use_of(*member) >= Use::Held;
+        // Another of our servers may be sending the same audio when this is not the first attempt, or when a member of the
+        // group cannot be heard and so may be sending on its side of a cut.
+        let listen_first = attempt > 0 || !run.known.content.group.iter().all(heard);
+        let content = run.known.content.clone();
+        let delivering = Delivering { attempt, content: content.clone(), halted: None };
+        let run = self.runs.get_mut(&id).expect("looked up above");
+        run.delivering = Some(delivering);
+        run.delivered = Some(attempt);
+        run.known.started = true;
+        run.changed = self.now.mono;
+        self.out.push(Output::Deliver { activation: id, attempt, content, states, listen_first });
+        self.persist(id);
+        self.push(id, false);
+    }
+
+    fn end_stopped(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        // The halted delivery's last results belong into the record; a shell that does not report is not waited for.
+        let patience = self.tuning.suspicion();
+        let reports = |it: &Delivering| it.halted.is_none_or(|at| self.now.mono - at < patience);
+        if !run.delivering.as_ref().is_some_and(reports) {
+            self.end(id, Outcome::Stopped);
+        }
+    }
+
+    fn is_too_late(&self, run: &Run) -> bool {
+        run.known.content.expires.is_some_and(|at| at < self.now.wall) && self.may_resume(run)
+    }
+
+    fn end_expired(&mut self, id: ActivationId) {
+        let known = &self.runs[&id].known;
+        if known.states.iter().all(|state| *state == EndpointState::Pending) {
+            self.fail_the_rest(id, "too late: it expired before it could be sent");
+            self.end(id, Outcome::Missed);
+        } else {
+            self.finish(id, "too late: it expired before a successor could send it");
+        }
+    }
+
+    /// Ends a delivery: what has no result has failed, for the reason given.
+    fn finish(&mut self, id: ActivationId, reason: &str) {
+        self.fail_the_rest(id, reason);
+        let outcome = self.runs[&id].known.outcome();
+        self.end(id, outcome);
+    }
+
+    fn fail_the_rest(&mut self, id: ActivationId, reason: &str) {
+        let run = self.runs.get_mut(&id).expect("only known activations end");
+        for state in run.known.states.iter_mut().filter(|state| !state.is_final()) {
+            *state = EndpointState::Failed { reason: reason.to_owned() };
+        }
+    }
+
+    fn end(&mut self, id: ActivationId, outcome: Outcome) {
+        let now = self.now;
+        let run = self.runs.get_mut(&id).expect("only known activations end");
+        let known = &mut run.known;
+        known.ended = Some((outcome, now.wall));
+        let record = Ended {
+            content: (*known.content).clone(),
+            server: known.owner,
+            attempt: known.attempt,
+            outcome,
+            states: known.states.clone(),
+            ended: now.wall,
+            degraded: known.degraded,
+        };
+        run.changed = now.mono;
+        self.forgets.insert((now.mono + self.tuning.forget(), id));
+        self.out.push(Output::Ended { record: Box::new(record) });
+        self.persist(id);
+        self.push(id, false);
+    }
+}

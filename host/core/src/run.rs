@@ -1,0 +1,141 @@
+//! One activation as this server works on it: what is known, and what only this life of the process knows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    activation::Content,
+    effect::Ticket,
+    ids::ServerId,
+    knowledge::Knowledge,
+    time::{Mono, Span},
+};
+
+/// One activation as this server works on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) known: Knowledge,
+    /// When the claim in `known` became known here.
+    pub(crate) claim_since: Mono,
+    /// When anything in `known` last changed here.
+    pub(crate) changed: Mono,
+    /// What of it survives power loss here.
+    pub(crate) stored: Option<Stored>,
+    /// The oldest write that is not answered.
+    pub(crate) writing_since: Option<Mono>,
+    /// Why the last write failed, if it did.
+    pub(crate) write_failed: Option<String>,
+    /// What other servers said they hold durably.
+    pub(crate) have: BTreeMap<ServerId, Held>,
+    /// Servers outside the group that take part: the ingress server that handed it over.
+    pub(crate) friends: BTreeSet<ServerId>,
+    /// Who waits for our `Have`.
+    pub(crate) owed: BTreeSet<ServerId>,
+    /// Triggers that wait for their answer.
+    pub(crate) waiters: Vec<Waiter>,
+    /// The claim for which confirmation was asked, and until when it is waited for.
+    pub(crate) offered: Option<Offer>,
+    /// It came in here and its owner, another server, has to confirm.
+    pub(crate) handed_over: bool,
+    /// The delivery that the shell runs.
+    pub(crate) delivering: Option<Delivering>,
+    /// The last attempt of this life for which a delivery was asked.
+    pub(crate) delivered: Option<u32>,
+    /// Endpoints whose change is not shared yet, and when it has to be.
+    pub(crate) unshared: BTreeSet<usize>,
+    pub(crate) share_at: Option<Mono>,
+}
+
+/// What is durable, as far as it matters to rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) claim: (u32, ServerId),
+    pub(crate) stopped: bool,
+}
+
+/// What is durable here, and by which write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) ticket: Ticket,
+    pub(crate) held: Held,
+}
+
+/// A trigger that waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) ticket: Ticket,
+    pub(crate) duplicate: bool,
+    pub(crate) until: Mono,
+}
+
+/// A claim that others were asked to confirm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    pub(crate) claim: (u32, ServerId),
+    pub(crate) until: Mono,
+}
+
+/// A delivery that the shell runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivering {
+    pub(crate) attempt: u32,
+    /// The content as it was given to the shell: indexes in its reports refer to this one.
+    pub(crate) content: Arc<Content>,
+    /// When it was halted.
+    pub(crate) halted: Option<Mono>,
+}
+
+impl Run {
+    pub(crate) fn new(known: Knowledge, now: Mono) -> Run {
+        Run {
+            known,
+            claim_since: now,
+            changed: now,
+            stored: None,
+            writing_since: None,
+            write_failed: None,
+            have: BTreeMap::new(),
+            friends: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            waiters: Vec::new(),
+            offered: None,
+            handed_over: false,
+            delivering: None,
+            delivered: None,
+            unshared: BTreeSet::new(),
+            share_at: None,
+        }
+    }
+
+    /// What is to be durable.
+    pub(crate) fn held(&self) -> Held {
+        Held { claim: self.known.claim(), stopped: self.known.stopped }
+    }
+
+    /// Whether the claim and the stop, as known, are durable here.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.is_some_and(|stored| stored.held == self.held())
+    }
+
+    /// Whether the disk cannot be waited for: it refused the write, or has not answered for `patience`.
+    pub(crate) fn disk_is_stuck(&self, now: Mono, patience: Span) -> bool {
+        self.write_failed.is_some() || self.writing_since.is_some_and(|since| now - since >= patience)
+    }
+
+    /// Every server computes it by itself.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.known.content.due.is_some()
+    }
+
+    /// Whether anything is left to do or to wait for.
+    pub(crate) fn is_active(&self) -> bool {
+        self.known.ended.is_none()
+            || !self.waiters.is_empty()
+            || self.delivering.is_some()
+            || self.share_at.is_some()
+            || self.write_failed.is_some()
+            || !self.owed.is_empty()
+    }
+}

@@ -1,0 +1,108 @@
+//! When another server's activation becomes ours (rules 5, 7 and 8, and the hand-over of rule 2).
+
+use crate::{
+    effect::{Notice, Output},
+    ids::ActivationId,
+    node::Node,
+    order::Use,
+    run::Run,
+    time::{Mono, Span},
+};
+
+/// Why an activation is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Its owner is believed down, or takes nothing new, and this server is the next.
+    Heir,
+    /// Its owner did not confirm the hand-over within the budget.
+    NotConfirmed,
+    /// Its owner has not started by the deadline.
+    Deadline,
+}
+
+impl Node {
+    /// Takes an activation over from its owner, where a rule says so.
+    pub(crate) fn take_over_if_due(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        if !self.may_resume(run) {
+            return;
+        }
+        if let Some(why) = self.reason_to_take_over(run) {
+            self.claim(id, why);
+        }
+    }
+
+    /// Whether nobody who could know better has yet to answer (rule 8).
+    pub(crate) fn may_resume(&self, run: &Run) -> bool {
+        let concerned = run.known.content.group.iter().chain([&run.known.owner]);
+        !concerned.filter_map(|id| self.peers.get(id)).any(|peer| peer.asking.is_some())
+    }
+
+    /// The moment by which the owner must have started (rule 7). A timed event is watched from when it was due, anything
+    /// else from when its claim became known here; and every claim is given one step before it is overruled.
+    pub(crate) fn deadline(&self, run: &Run) -> Option<Mono> {
+        let known = &run.known;
+        if known.started || known.stopped || known.owner == self.identity.server {
+            return None;
+        }
+        // Rank 0 watches those after it, and a server outside the group everybody: both come last.
+        let group = known.content.group.len() as u64;
+        let rank = match known.rank(self.identity.server) as u64 {
+            0 => group,
+            outside if outside == group => group + 1,
+            rank => rank,
+        };
+        let step = self.tuning.deadline_step();
+        let offset = self.peers.get(&known.owner).map_or(Span(0), |peer| peer.offset.size());
+        let one_step = run.claim_since + step + offset;
+        let from = match known.content.due {
+            Some(due) => self.mono_of(due),
+            None => run.claim_since + self.tuning.budget(),
+        };
+        Some((from + step.times(rank) + offset).max(one_step))
+    }
+
+    fn reason_to_take_over(&self, run: &Run) -> Option<Why> {
+        let (me, now, known) = (self.identity.server, self.now.mono, &run.known);
+        let owner = self.use_of(known.owner);
+        // A running delivery stays where it is while its server lives. What is timed and not begun passes on from a server
+        // that is held or leaving.
+        let passes_on = run.is_timed() && known.attempt == 0 && !known.started && owner != Use::Full;
+        let heir = self.would_own(&known.content.group).unwrap_or(me);
+        if (owner == Use::None || passes_on) && heir == me {
+            return Some(Why::Heir);
+        }
+        if run.handed_over && known.attempt == 0 {
+            let confirmed = run.have.contains_key(&known.owner) || known.started;
+            let spent = run.offered.is_none_or(|offer| offer.until <= now);
+            if !confirmed && spent {
+                return Some(Why::NotConfirmed);
+            }
+        }
+        let due = self.deadline(run).is_some_and(|deadline| deadline <= now);
+        due.then_some(Why::Deadline)
+    }
+
+    fn claim(&mut self, id: ActivationId, why: Why) {
+        let (me, now) = (self.identity.server, self.now.mono);
+        let run = self.runs.get_mut(&id).expect("the caller looked it up");
+        let from = run.known.owner;
+        let spent = run.offered.map(|offer| offer.until);
+        run.known.attempt += 1;
+        run.known.owner = me;
+        run.known.started = false;
+        run.known.ended = None;
+        run.claim_since = now;
+        run.changed = now;
+        run.handed_over = false;
+        let attempt = run.known.attempt;
+        self.persist(id);
+        self.offer(id);
+        if why == Why::NotConfirmed {
+            // Its budget was spent on the hand-over: the alarm waits no second time.
+            let run = self.runs.get_mut(&id).expect("looked up above");
+            run.offered = run.offered.map(|offer| crate::run::Offer { until: spent.unwrap_or(now), ..offer });
+        }
+        self.out.push(Output::Notice(Notice::TakenOver { activation: id, from, attempt }));
+    }
+}
