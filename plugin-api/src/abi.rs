@@ -63,9 +63,24 @@ impl RootModule for PluginModV1_Ref {
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
 
-struct Opened(Box<dyn crate::author::Take>);
+/// What the author side knows of the worker: a way to send bytes.
+#[derive(Clone)]
+pub(crate) struct Emit(std::sync::Arc<HostArc>);
 
-impl Plugin for Opened {
+impl Emit {
+    pub(crate) fn send(&self, document: Vec<u8>) {
+        self.0.emit(RVec::from(document));
+    }
+}
+
+/// What the worker knows of the author side: a place that takes bytes.
+pub(crate) trait Take: Send + Sync + 'static {
+    fn take(&self, document: &[u8]);
+}
+
+struct Taking(Box<dyn Take>);
+
+impl Plugin for Taking {
     fn handle(&self, document: RVec<u8>) {
         self.0.take(&document);
     }
@@ -84,9 +99,9 @@ extern "C" fn describe<X: Exported>() -> RVec<u8> {
 }
 
 extern "C" fn open<X: Exported>(host: HostArc, document: RVec<u8>) -> RResult<PluginBox, RVec<u8>> {
-    let emit: crate::author::Emit = std::sync::Arc::new(move |document| host.emit(RVec::from(document)));
+    let emit = Emit(std::sync::Arc::new(host));
     match crate::author::open::<X::Driver>(emit, &document) {
-        Ok(taker) => RResult::ROk(Plugin_TO::from_value(Opened(taker), TD_Opaque)),
+        Ok(taker) => RResult::ROk(Plugin_TO::from_value(Taking(taker), TD_Opaque)),
         Err(failure) => RResult::RErr(RVec::from(failure)),
     }
 }
