@@ -118,9 +118,12 @@ impl Db {
         }
     }
 
-    /// Where the file is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Lets the file grow by no more than a few pages, as a full disk would.
+    #[cfg(test)]
+    pub(crate) fn fill_up(&self) {
+        let writer = self.writer();
+        let pages: i64 = writer.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a number");
+        writer.pragma_update(None, "max_page_count", pages + 4).expect("a limit may be set");
     }
 
     // A panic while the lock was held rolled its transaction back: the connection is as good as before.
@@ -180,4 +183,59 @@ fn migrate(connection: &mut Connection, place: &str, migrations: &[String]) -> R
         return Err(StoreError::TooNew { place: place.to_owned(), found, known });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers() -> Vec<String> {
+        vec![String::from("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT;")]
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_refused_by_name_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.db");
+        let later = [numbers(), vec![String::from("CREATE TABLE more (n INTEGER) STRICT;")]].concat();
+        drop(Db::open(&path, &later).expect("opens"));
+        let error =
+            Db::open(&path, &numbers()).err().expect("an older program must not write a newer form").to_string();
+        assert!(error.contains("config.db") && error.contains("form 2") && error.contains("up to 1"), "{error}");
+        Db::open(&path, &later).expect("the newer program still opens it");
+    }
+
+    #[test]
+    fn failed_work_leaves_nothing_and_the_next_work_succeeds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("n.db"), &numbers()).expect("opens");
+        let insert = |tx: &Connection, n: i64| tx.execute("INSERT INTO numbers VALUES (?1)", [n]);
+        let failed: Result<()> = db.write("count", |tx| {
+            insert(tx, 1)?;
+            insert(tx, 1)?;
+            Ok(())
+        });
+        assert!(failed.expect_err("one number twice").to_string().contains("n.db: count"));
+        db.write("count", |tx| Ok(insert(tx, 2)?)).expect("works");
+        let sum: i64 =
+            db.read("sum", |tx| Ok(tx.query_row("SELECT SUM(n) FROM numbers", [], |row| row.get(0))?)).expect("reads");
+        assert_eq!(sum, 2);
+    }
+
+    #[test]
+    fn a_panic_in_a_write_undoes_it_and_does_not_lock_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&folder.path().join("n.db"), &numbers()).expect("opens");
+        let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            db.write("count", |tx| -> Work<()> {
+                tx.execute("INSERT INTO numbers VALUES (1)", [])?;
+                panic!("the fault under test")
+            })
+        }));
+        assert!(attempt.is_err());
+        let count: i64 = db
+            .write("count", |tx| Ok(tx.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get(0))?))
+            .expect("free");
+        assert_eq!(count, 0);
+    }
 }

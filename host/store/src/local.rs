@@ -53,7 +53,7 @@ impl LocalStore {
     /// # Errors
     /// The file cannot be read.
     pub fn identity(&self) -> Result<Option<Identity>> {
-        self.db.read("read the identity", |tx| identity(tx))
+        self.db.read("read the identity", identity)
     }
 
     /// Says who this server is, once. Saying the same again changes nothing.

@@ -113,6 +113,11 @@ impl ActivationStore {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn fill_up(&self) {
+        self.db.fill_up();
+    }
+
     /// The file, for messages.
     pub fn place(&self) -> String {
         self.db.place()

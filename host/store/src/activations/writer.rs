@@ -85,3 +85,67 @@ fn run(store: &ActivationStore, waiting: &Receiver<(Ticket, Record)>, done: &mut
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc::channel};
+
+    use onealert_core::{
+        activation::Content,
+        config::{OnTakeover, Priority},
+        ids::{ActivationId, ServerId},
+        knowledge::Knowledge,
+        time::Wall,
+    };
+
+    use super::*;
+
+    fn record(n: u128, payload: String) -> Record {
+        let content = Content {
+            id: ActivationId(n),
+            key: "bell".into(),
+            notification: "n".into(),
+            name: String::from("Bell"),
+            priority: Priority::Bell,
+            group: vec![ServerId(1)],
+            endpoints: Vec::new(),
+            accepted: Wall(0),
+            due: None,
+            expires: None,
+            on_takeover: OnTakeover::Replay,
+            payload: payload.into(),
+        };
+        Record::Activation(Box::new(Knowledge {
+            content: Arc::new(content),
+            attempt: 0,
+            owner: ServerId(1),
+            started: false,
+            stopped: false,
+            degraded: false,
+            states: Vec::new(),
+            ended: None,
+        }))
+    }
+
+    #[test]
+    fn on_a_full_disk_every_write_gets_its_own_answer_and_small_ones_still_fit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("activations.db");
+        let (store, _) = ActivationStore::open(&path).expect("opens");
+        store.fill_up();
+        let (answers, answered) = channel();
+        let writer = ActivationWriter::start(store, move |written| answers.send(written).expect("the test listens"));
+        let writer = writer.expect("a thread");
+        writer.write(Ticket(1), record(1, String::from("{}"))).expect("the thread runs");
+        writer.write(Ticket(2), record(2, "x".repeat(1 << 20))).expect("the thread runs");
+        writer.write(Ticket(3), record(3, String::from("{}"))).expect("the thread runs");
+        drop(writer);
+        let answers: Vec<(u64, Option<String>)> = answered.iter().map(|w| (w.ticket.0, w.result.err())).collect();
+        assert_eq!(answers.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((&answers[0].1, &answers[2].1), (&None, &None), "{answers:?}");
+        let error = answers[1].1.as_deref().expect("a megabyte does not fit");
+        assert!(error.contains("activations.db") && error.contains("full"), "{error}");
+        let (_, found) = ActivationStore::open(&path).expect("opens again");
+        assert_eq!(found.knowledge.len(), 2);
+    }
+}

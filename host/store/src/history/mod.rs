@@ -1,6 +1,6 @@
 //! The activity log: what happened on every server, appended at its origin, gathered by the primary, never changed.
 
-mod sent;
+pub mod sent;
 mod store;
 
 pub use sent::{SentCursor, SentEntry, SentFilter, SentPage};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// Kind of a record whose document is an [`onealert_core::effect::Ended`]: it shows in Sent Notifications.
 pub const ENDED: &str = "ended";
-/// Kind of a record that stands for records which had to be deleted before the primary had them; its document is a [`Gap`].
+/// Kind of a record that stands for records which were deleted at their origin; its document is a [`Gap`].
 pub const GAP: &str = "gap";
 
 /// One record. `(origin, incarnation, seq)` names it everywhere.

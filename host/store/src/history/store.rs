@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use onealert_core::ids::{Incarnation, ServerId};
+use onealert_core::{
+    ids::{ActivationId, Incarnation, ServerId},
+    time::Wall,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
@@ -150,7 +153,7 @@ impl HistoryStore {
                     break;
                 }
                 let Mark { incarnation, seq } = read_mark(row, 0)?;
-                let at = onealert_core::time::Wall(row.get(2)?);
+                let at = Wall(row.get(2)?);
                 records.push(ActivityRecord { origin, incarnation, seq, at, kind: row.get(3)?, document: row.get(4)? });
             }
             Ok(records)
@@ -178,16 +181,17 @@ impl HistoryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn acknowledged(&self) -> Result<Option<Mark>> {
-        self.db.read("read the acknowledgement", |tx| acknowledged(tx))
+        self.db.read("read the acknowledgement", acknowledged)
     }
 
-    /// Deletes the oldest records until the rest is at most `max_bytes`. Where records of `me` go that the primary does not
-    /// have, a gap record stays; pass `None` on the primary itself, which has its own. Returns how many went.
+    /// Deletes the oldest records until the rest is at most `keep_bytes`. Records of `me` that the primary does not have go
+    /// only above `max_bytes`; pass `None` on the primary itself. A gap record stays for what went, so that numbers still
+    /// follow each other for whoever asks later. Returns how many went.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn shrink(&self, me: Option<ServerId>, max_bytes: u64) -> Result<u64> {
-        self.db.write("shorten the activity log", |tx| shrink(tx, me, max_bytes))
+    pub fn shrink(&self, me: Option<ServerId>, keep_bytes: u64, max_bytes: u64) -> Result<u64> {
+        self.db.write("shorten the activity log", |tx| shrink(tx, me, keep_bytes, max_bytes))
     }
 
     /// Sent Notifications, newest first: one entry an activation, with the record of every server that wrote one.
@@ -202,64 +206,73 @@ impl HistoryStore {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn sent_one(&self, activation: onealert_core::ids::ActivationId) -> Result<Option<SentEntry>> {
+    pub fn sent_one(&self, activation: ActivationId) -> Result<Option<SentEntry>> {
         self.db.read("read the sent notifications", |tx| sent::one(tx, activation))
     }
 }
 
-fn shrink(tx: &Connection, me: Option<ServerId>, max_bytes: u64) -> Work<u64> {
+fn shrink(tx: &Connection, me: Option<ServerId>, keep_bytes: u64, max_bytes: u64) -> Work<u64> {
     let total: i64 = tx.query_row("SELECT COALESCE(SUM(bytes), 0) FROM records", [], |row| row.get(0))?;
-    let mut excess = total.cast_unsigned().saturating_sub(max_bytes);
+    let mut rest = total.cast_unsigned();
+    if rest <= keep_bytes {
+        return Ok(0);
+    }
     let has = acknowledged(tx)?;
-    let mut gone: Vec<(String, Mark)> = Vec::new();
+    let mut gone: Vec<(ServerId, Mark, Wall)> = Vec::new();
     {
-        // Numbers grow with age within an origin, whatever a clock that was set back says.
+        // Within an origin the numbers say what is older, whatever a clock that was set back says.
         let mut statement = tx.prepare(
-            "SELECT origin, incarnation, seq, bytes FROM records WHERE kind <> ?1
+            "SELECT origin, incarnation, seq, at, bytes FROM records WHERE kind <> ?1
              ORDER BY MAX(at) OVER (PARTITION BY origin ORDER BY incarnation, seq), origin, incarnation, seq",
         )?;
         let mut rows = statement.query([GAP])?;
-        while excess > 0
+        while rest > keep_bytes
             && let Some(row) = rows.next()?
         {
-            gone.push((row.get(0)?, read_mark(row, 1)?));
-            excess = excess.saturating_sub(row.get::<_, i64>(3)?.cast_unsigned());
+            let (origin, mark) = (server(tx, &row.get::<_, String>(0)?)?, read_mark(row, 1)?);
+            let only_here = me == Some(origin) && has.is_none_or(|has| has < mark);
+            if !only_here || rest > max_bytes {
+                gone.push((origin, mark, Wall(row.get(3)?)));
+                rest = rest.saturating_sub(row.get::<_, i64>(4)?.cast_unsigned());
+            }
         }
     }
-    let mine = me.map(|me| me.to_string());
-    for (origin, mark) in &gone {
-        tx.prepare_cached("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3")?
-            .execute(params![origin, signed(mark.incarnation.0), signed(mark.seq)])?;
-        if Some(origin) == mine.as_ref() && has.is_none_or(|has| has < *mark) {
-            leave_gap(tx, server(tx, origin)?, *mark)?;
-        }
+    for (origin, mark, at) in &gone {
+        delete(tx, *origin, *mark)?;
+        leave_gap(tx, *origin, *mark, *at)?;
     }
     sent::forget_lonely(tx)?;
     Ok(gone.len() as u64)
 }
 
-/// Records that `lost` was deleted unseen by the primary; joins the gap that ends just before it.
-fn leave_gap(tx: &Connection, origin: ServerId, lost: Mark) -> Work<()> {
-    let before = params![origin.to_string(), signed(lost.incarnation.0), signed(lost.seq - 1), GAP];
-    let joined: Option<(i64, String)> = tx
+/// Puts a gap record in the place of `lost`; joins the gap that ends just before it.
+fn leave_gap(tx: &Connection, origin: ServerId, lost: Mark, at: Wall) -> Work<()> {
+    let before = Mark { seq: lost.seq - 1, ..lost };
+    let joined: Option<String> = tx
         .prepare_cached(
-            "SELECT at, document FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4",
+            "SELECT document FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4",
         )?
-        .query_row(before, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![origin.to_string(), signed(before.incarnation.0), signed(before.seq), GAP], |row| row.get(0))
         .optional()?;
     let mut from = lost.seq;
-    let mut at = 0;
-    if let Some((then, document)) = joined {
-        from = serde_json::from_str::<Gap>(&document).map_or(lost.seq - 1, |gap| gap.from);
-        at = then;
-        tx.execute("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4", before)?;
+    if let Some(document) = joined {
+        let gap: Gap =
+            serde_json::from_str(&document).map_err(|error| bad(tx, "records", &origin.to_string(), error))?;
+        from = gap.from;
+        delete(tx, origin, before)?;
     }
     let document = serde_json::to_string(&Gap { from, to: lost.seq }).expect("a gap is plain data");
-    let at = onealert_core::time::Wall(at);
-    put_row(
-        tx,
-        &ActivityRecord { origin, incarnation: lost.incarnation, seq: lost.seq, at, kind: GAP.to_owned(), document },
-    )
+    let Mark { incarnation, seq } = lost;
+    put_row(tx, &ActivityRecord { origin, incarnation, seq, at, kind: GAP.to_owned(), document })
+}
+
+fn delete(tx: &Connection, origin: ServerId, mark: Mark) -> Work<()> {
+    tx.prepare_cached("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3")?.execute(params![
+        origin.to_string(),
+        signed(mark.incarnation.0),
+        signed(mark.seq)
+    ])?;
+    Ok(())
 }
 
 /// Writes a record that follows the last one of its origin.

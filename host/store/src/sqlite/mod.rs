@@ -113,7 +113,7 @@ impl ConfigStore for SqliteStore {
     }
     fn stage_finish(&self) -> Result<Swapped> {
         // The inner result is an answer, not a failed transaction: dropping what was received must itself be committed.
-        self.db.write("put a snapshot in place", |tx| staging::finish(tx))?
+        self.db.write("put a snapshot in place", staging::finish)?
     }
     fn stage_drop(&self) -> Result<()> {
         self.db.write_relaxed("drop a snapshot", staging::clear)
@@ -146,5 +146,28 @@ impl ConfigStore for SqliteStore {
     }
     fn backup(&self, path: &Path) -> Result<()> {
         backup::write(&self.db, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onealert_core::config::Change;
+
+    use super::*;
+    use crate::error::{Fault, StoreError};
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file_and_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("config.db")).expect("opens");
+        store.install(EpochId(1)).expect("installs");
+        store.db.fill_up();
+        let row = |text: String| Change { table: Table::Settings, key: "a".into(), row: Some(format!("\"{text}\"")) };
+        let before = store.load().expect("readable");
+        let error = store.commit(&Commit::new(Wall(0), vec![row("x".repeat(1 << 20))])).expect_err("it does not fit");
+        assert!(matches!(error, StoreError::Database { kind: Fault::Full, .. }), "{error:?}");
+        assert!(error.to_string().contains("config.db"), "{error}");
+        assert_eq!(store.load().expect("readable"), before);
+        store.commit(&Commit::new(Wall(0), vec![row("small".into())])).expect("what fits is still taken");
     }
 }

@@ -82,7 +82,10 @@ mod tests {
         for table in Table::ALL {
             for place in ["row", "stage"] {
                 let name = format!("{place}_{}", table.name());
-                assert!(connection.table_exists(None, &name).expect("the schema is readable"), "{name} is missing");
+                assert!(
+                    connection.table_exists(None, name.as_str()).expect("the schema is readable"),
+                    "{name} is missing"
+                );
             }
         }
     }

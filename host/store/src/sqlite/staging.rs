@@ -72,6 +72,8 @@ pub(super) fn finish(tx: &Connection) -> Work<Result<Swapped>> {
         tx.execute_batch(&format!("DELETE FROM row_{name}; INSERT INTO row_{name} SELECT * FROM stage_{name};"))?;
     }
     tx.execute_batch("DELETE FROM log; DELETE FROM log_digests;")?;
+    // The sender's word on where generations began replaces ours, as its rows do.
+    tx.execute("DELETE FROM epochs", [])?;
     epochs::learn(tx, &staging.header.epochs)?;
     next.save(tx)?;
     clear(tx)?;
