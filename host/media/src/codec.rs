@@ -1,5 +1,7 @@
 //! The three encodings that paging devices take, and the figures they share.
 
+use crate::{g711, g722};
+
 /// An audio encoding.
 ///
 /// All three carry 8 bytes a millisecond and step the RTP timestamp by 8 a millisecond (RFC 3551 keeps the clock of G.722 at
@@ -19,6 +21,9 @@ pub enum Codec {
 pub const BYTES_PER_MS: usize = 8;
 
 impl Codec {
+    /// All of them.
+    pub const ALL: [Codec; 3] = [Codec::Pcmu, Codec::Pcma, Codec::G722];
+
     /// The static RTP payload type.
     pub fn payload_type(self) -> u8 {
         match self {
@@ -30,12 +35,7 @@ impl Codec {
 
     /// The codec of a static RTP payload type.
     pub fn from_payload_type(payload_type: u8) -> Option<Codec> {
-        match payload_type {
-            0 => Some(Codec::Pcmu),
-            8 => Some(Codec::Pcma),
-            9 => Some(Codec::G722),
-            _ => None,
-        }
+        Codec::ALL.into_iter().find(|codec| codec.payload_type() == payload_type)
     }
 
     /// The rate of the samples it encodes.
@@ -44,5 +44,68 @@ impl Codec {
             Codec::Pcmu | Codec::Pcma => 8_000,
             Codec::G722 => 16_000,
         }
+    }
+
+    /// The byte that, repeated, is silence. For G.722 it is what an encoder at rest sends.
+    pub fn silence(self) -> u8 {
+        match self {
+            Codec::Pcmu => g711::MU_SILENCE,
+            Codec::Pcma => g711::A_SILENCE,
+            Codec::G722 => 0xFA,
+        }
+    }
+
+    /// Encodes samples of [`Codec::sample_rate`] from a fresh start.
+    pub fn encode(self, samples: &[i16]) -> Vec<u8> {
+        match self {
+            Codec::Pcmu => samples.iter().map(|sample| g711::mu_encode(*sample)).collect(),
+            Codec::Pcma => samples.iter().map(|sample| g711::a_encode(*sample)).collect(),
+            Codec::G722 => {
+                let mut out = Vec::new();
+                g722::Encoder::default().encode(samples, &mut out);
+                out
+            }
+        }
+    }
+}
+
+/// Decodes the payloads of one source, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Decoder {
+    g722: g722::Decoder,
+}
+
+impl Decoder {
+    /// Appends the samples of one payload, at [`Codec::sample_rate`].
+    pub fn decode(&mut self, codec: Codec, payload: &[u8], out: &mut Vec<i16>) {
+        match codec {
+            Codec::Pcmu => out.extend(payload.iter().map(|byte| g711::mu_decode(*byte))),
+            Codec::Pcma => out.extend(payload.iter().map(|byte| g711::a_decode(*byte))),
+            Codec::G722 => self.g722.decode(payload, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+
+    #[test]
+    fn the_silence_byte_of_each_codec_decodes_to_silence_for_as_long_as_it_lasts() {
+        for codec in Codec::ALL {
+            let mut out = Vec::new();
+            Decoder::default().decode(codec, &[codec.silence(); 16_000], &mut out);
+            let peak = Level::of(&out).peak_dbfs();
+            assert!(peak < -66.0, "{codec:?}: silence peaks at {peak:.1} dBFS");
+        }
+    }
+
+    #[test]
+    fn payload_types_are_each_others_inverse() {
+        for codec in Codec::ALL {
+            assert_eq!(Codec::from_payload_type(codec.payload_type()), Some(codec));
+        }
+        assert_eq!(Codec::from_payload_type(101), None);
     }
 }
