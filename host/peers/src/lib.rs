@@ -1,1 +1,29 @@
+//! Carries bytes between the servers of one installation: who they are, the mesh, configuration, records, files, joining.
+//!
+//! Nothing here decides: what a peer's silence means, who sends, and what a primary answers is the core's. Reading order:
+//! [`identity`] and [`roster`] say who may speak, [`tls`] and [`frame`] how bytes become messages, [`listen`] is the one
+//! door for calls from outside; then the three protocols behind it: [`mesh`], [`sync`] (with [`activity`] and [`files`])
+//! and [`join`].
 
+pub mod activity;
+pub mod files;
+pub mod frame;
+pub mod identity;
+pub mod join;
+pub mod listen;
+pub mod mesh;
+pub mod roster;
+pub mod socket;
+pub mod sync;
+pub mod tls;
+
+pub use activity::{ActivitySink, ActivitySource, OwnRecords};
+pub use identity::{Identity, IdentityError, PendingIdentity};
+pub use listen::{Listener, ListenerConfig, Services};
+pub use mesh::{Mesh, MeshConfig, MeshEvent, PeerAddress};
+pub use roster::{Admission, Roster, RosterEntry};
+pub use sync::{
+    event::SyncEvent,
+    publisher::{Publisher, PublisherConfig, PublisherHost, SubscriberStatus},
+    subscriber::{Subscriber, SubscriberConfig, SubscriberHost},
+};

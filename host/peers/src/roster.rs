@@ -1,0 +1,133 @@
+//! Which servers may speak, as the configuration in force says: id and key, removed or not.
+//!
+//! A certificate of the site proves a name and a key; the roster decides whether that name with that key is still one of
+//! us. The host sets it whenever its configuration changes, and open connections are judged again at once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use onealert_core::{config::Server, ids::ServerId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// One server of the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterEntry {
+    /// Its id.
+    pub server: ServerId,
+    /// SHA-256 of its public key, as hexadecimal digits.
+    pub key_sha256: String,
+    /// Removed for good.
+    pub deprovisioned: bool,
+}
+
+impl From<&Server> for RosterEntry {
+    fn from(row: &Server) -> Self {
+        Self { server: row.id, key_sha256: row.key_sha256.clone(), deprovisioned: row.deprovisioned }
+    }
+}
+
+/// What the roster says of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admission {
+    /// One of us.
+    Welcome,
+    /// It was one of us and was removed; it has to join again.
+    Deprovisioned,
+    /// No server of that id is configured.
+    UnknownServer,
+    /// The server exists but holds another key: the certificate is of an earlier life, or stolen.
+    OtherKey,
+    /// It speaks a mesh protocol that is more than one step away.
+    Protocol,
+    /// It names itself differently from its certificate.
+    OtherName,
+}
+
+impl std::fmt::Display for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Admission::Welcome => "welcome",
+            Admission::Deprovisioned => "the server was deprovisioned; join it again to use it",
+            Admission::UnknownServer => "the server is not in the configuration; join it to use it",
+            Admission::OtherKey => "the server is configured with another key; join it again to use it",
+            Admission::Protocol => "the mesh protocol differs by more than one step; upgrade the older server",
+            Admission::OtherName => "the certificate belongs to another server; check the configured address",
+        })
+    }
+}
+
+/// The servers that may speak.
+#[derive(Debug)]
+pub struct Roster {
+    entries: watch::Sender<BTreeMap<ServerId, RosterEntry>>,
+}
+
+impl Roster {
+    /// A roster of these servers.
+    pub fn new(entries: impl IntoIterator<Item = RosterEntry>) -> Arc<Roster> {
+        let map = entries.into_iter().map(|entry| (entry.server, entry)).collect();
+        Arc::new(Roster { entries: watch::Sender::new(map) })
+    }
+
+    /// Replaces the servers. Connections of those that may no longer speak are closed at once.
+    pub fn set(&self, entries: impl IntoIterator<Item = RosterEntry>) {
+        let map: BTreeMap<_, _> = entries.into_iter().map(|entry| (entry.server, entry)).collect();
+        self.entries.send_if_modified(|held| {
+            let differs = *held != map;
+            if differs {
+                *held = map;
+            }
+            differs
+        });
+    }
+
+    /// Whether a server with this key may speak.
+    pub fn judge(&self, server: ServerId, key_sha256: &str) -> Admission {
+        match self.entries.borrow().get(&server) {
+            None => Admission::UnknownServer,
+            Some(entry) if entry.key_sha256 != key_sha256 => Admission::OtherKey,
+            Some(entry) if entry.deprovisioned => Admission::Deprovisioned,
+            Some(_) => Admission::Welcome,
+        }
+    }
+
+    /// Woken whenever the roster changes.
+    pub fn changes(&self) -> RosterChanges {
+        RosterChanges(self.entries.subscribe())
+    }
+}
+
+/// Waits for changes of a roster.
+#[derive(Debug)]
+pub struct RosterChanges(watch::Receiver<BTreeMap<ServerId, RosterEntry>>);
+
+impl RosterChanges {
+    /// Returns when the roster has changed since the last call. Never returns once the roster is gone.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_configured_server_with_its_own_key_is_welcome() {
+        let entry =
+            |id, key: &str, gone| RosterEntry { server: ServerId(id), key_sha256: key.into(), deprovisioned: gone };
+        let roster = Roster::new([entry(1, "aa", false), entry(2, "bb", true)]);
+        assert_eq!(roster.judge(ServerId(1), "aa"), Admission::Welcome);
+        assert_eq!(roster.judge(ServerId(1), "bb"), Admission::OtherKey);
+        assert_eq!(roster.judge(ServerId(2), "bb"), Admission::Deprovisioned);
+        assert_eq!(
+            roster.judge(ServerId(2), "aa"),
+            Admission::OtherKey,
+            "a foreign key learns nothing about the server"
+        );
+        assert_eq!(roster.judge(ServerId(3), "aa"), Admission::UnknownServer);
+    }
+}

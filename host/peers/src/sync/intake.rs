@@ -1,0 +1,547 @@
+//! Takes in what the primary sends: records, snapshots, digests, files; and sends own records up.
+//!
+//! What is durable here is told to the host before the next thing is taken, and nothing ends this between the two, so that
+//! the host's copy in memory never misses a change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use onealert_core::{
+    config::Table,
+    ids::ServerId,
+    replicate::{Digests, LogRecord, Position, SyncAnswer},
+};
+use onealert_store::{
+    StoreError,
+    history::Mark,
+    scrub::{BucketDigests, BucketRows},
+    snapshot::{Chunk, SnapshotHeader},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    blocking,
+    channel::{ChannelError, Incoming, Receiver, Sender, read_ahead},
+    event::SyncEvent,
+    message::{Down, Up, is_bulk},
+    subscriber::{CREDIT, Follower, Wish},
+};
+use crate::{
+    activity::BATCH_BYTES,
+    files::{self, FetchError},
+};
+
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
+/// Credit is given back in portions, not for every message.
+const CREDIT_STEP: u64 = CREDIT / 4;
+/// A transaction of more bytes than this is not gathered; a snapshot brings its result.
+const PENDING_BYTES: usize = 256 << 20;
+
+/// Why a connection is left.
+pub(crate) enum End {
+    /// It broke, or this side gave it up.
+    Broken(String),
+    /// The host wants something that this connection is not for.
+    Wished(Wish),
+    /// The primary will not answer otherwise until an operator acts.
+    Final,
+}
+
+impl From<ChannelError> for End {
+    fn from(error: ChannelError) -> End {
+        End::Broken(error.to_string())
+    }
+}
+
+struct FileJob {
+    sha256: String,
+    into: PathBuf,
+    done: oneshot::Sender<Result<PathBuf, FetchError>>,
+    incoming: Option<files::Incoming>,
+}
+
+pub(crate) struct Intake<'a> {
+    follower: &'a mut Follower,
+    primary: ServerId,
+    sender: Sender,
+    inbox: mpsc::Receiver<Result<Incoming<Down>, ChannelError>>,
+    _reader: tokio_util::sync::DropGuard,
+    position: Option<Position>,
+    /// Records are taken only between an answer or snapshot that continues this copy and the next fault.
+    streaming: bool,
+    in_sync: bool,
+    /// Heads in a row that were ahead of this copy although everything before them has come.
+    ahead: u32,
+    pending: Vec<LogRecord>,
+    pending_bytes: usize,
+    /// Bytes taken since credit was last given.
+    taken: u64,
+    /// The table under repair, and how many of its groups are still to come.
+    repair: Option<(Table, usize, Vec<String>)>,
+    /// When to ask for a snapshot, and how many came to nothing.
+    want_snapshot: Option<Instant>,
+    failures: u32,
+    files: BTreeMap<u32, FileJob>,
+    next_request: u32,
+    primary_has: Option<Mark>,
+    /// Whether the primary has answered the last batch of records, and so may get another.
+    records_wanted: bool,
+    heard: Instant,
+}
+
+impl<'a> Intake<'a> {
+    pub fn new(
+        follower: &'a mut Follower,
+        primary: ServerId,
+        sender: Sender,
+        receiver: Receiver,
+        position: Option<Position>,
+        streaming: bool,
+    ) -> Intake<'a> {
+        let (inbox, reader) = read_ahead(receiver);
+        Intake {
+            follower,
+            primary,
+            sender,
+            inbox,
+            _reader: reader,
+            position,
+            streaming,
+            in_sync: false,
+            ahead: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            taken: 0,
+            repair: None,
+            want_snapshot: None,
+            failures: 0,
+            files: BTreeMap::new(),
+            next_request: 0,
+            primary_has: None,
+            records_wanted: false,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Runs until the connection is to be left.
+    pub async fn run(mut self) -> End {
+        match self.converse().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn converse(&mut self) -> Result<std::convert::Infallible, End> {
+        let mut tick = interval(self.follower.config.heartbeat);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let want = self.want_snapshot;
+            tokio::select! {
+                biased;
+                wish = self.follower.inbox.recv() => match wish {
+                    Some(wish) => self.grant(wish).await?,
+                    None => return Err(End::Broken("stopped".to_owned())),
+                },
+                _ = tick.tick() => self.beat().await?,
+                () = sleep_until(want.unwrap_or_else(Instant::now)), if want.is_some() => {
+                    self.want_snapshot = None;
+                    self.send(&Up::WantSnapshot).await?;
+                }
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.handle(message?).await?,
+                    None => return Err(ChannelError::Closed.into()),
+                },
+            }
+        }
+    }
+
+    async fn grant(&mut self, wish: Wish) -> Result<(), End> {
+        match wish {
+            Wish::Primary(ref primary) if self.follower.follows(primary.as_ref()) => Ok(()),
+            Wish::Primary(_) | Wish::CallAgain => Err(End::Wished(wish)),
+            Wish::RecordsWritten => self.send_records().await,
+            Wish::Check(tables) => {
+                self.follower.suspects.extend(tables);
+                Ok(())
+            }
+            Wish::Fetch { sha256, into, done } => {
+                let request = self.next_request;
+                self.next_request = self.next_request.wrapping_add(1);
+                self.files.insert(request, FileJob { sha256: sha256.clone(), into, done, incoming: None });
+                self.send(&Up::WantFile { request, sha256 }).await
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() > self.follower.config.heartbeat * 20 {
+            return Err(End::Broken("the primary is silent".to_owned()));
+        }
+        self.acknowledge().await
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), End> {
+        let message = self.position.clone().map_or(Up::Alive, Up::Ack);
+        self.send(&message).await
+    }
+
+    async fn handle(&mut self, message: Incoming<Down>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let (message, length) = match message {
+            Incoming::Document(message, length) => (message, length),
+            Incoming::File(request, bytes) => {
+                let length = bytes.len();
+                self.take_piece(request, bytes).await?;
+                return self.give_credit(length).await;
+            }
+            Incoming::Unknown(_) => return Ok(()),
+        };
+        let counted = if is_bulk(&message) { length } else { 0 };
+        match message {
+            Down::Alive => {}
+            Down::Answer { answer, .. } => self.answered_anew(*answer).await?,
+            Down::Records(records) => self.take_records(records).await?,
+            Down::Head(position) => self.compare(position).await?,
+            Down::SnapshotBegin(header) => self.begin_snapshot(header).await?,
+            Down::SnapshotPiece(piece) => self.stage(piece).await?,
+            Down::SnapshotEnd => self.swap().await?,
+            Down::Buckets(buckets) => self.compare_buckets(buckets).await?,
+            Down::Rows(rows) => self.repair_rows(rows).await?,
+            Down::FileBegin { request, length } => self.begin_file(request, length).await?,
+            Down::FileMissing { request, reason } => {
+                if let Some(job) = self.files.remove(&request) {
+                    job.done.send(Err(FetchError::Missing { sha256: job.sha256, reason })).ok();
+                }
+            }
+            Down::ActivityHave(have) => self.records_arrived(have).await?,
+        }
+        self.give_credit(counted).await
+    }
+
+    async fn give_credit(&mut self, bytes: usize) -> Result<(), End> {
+        self.taken += bytes as u64;
+        if self.taken >= CREDIT_STEP {
+            let bytes = std::mem::take(&mut self.taken);
+            self.send(&Up::Credit(bytes)).await?;
+        }
+        Ok(())
+    }
+
+    async fn answered_anew(&mut self, answer: SyncAnswer) -> Result<(), End> {
+        self.streaming = false;
+        self.clear_pending();
+        let stays = matches!(answer, SyncAnswer::Deprovisioned);
+        self.follower.tell(SyncEvent::Withheld { primary: self.primary, answer: Box::new(answer) }).await;
+        if stays { Ok(()) } else { Err(End::Final) }
+    }
+
+    // Records
+
+    async fn take_records(&mut self, records: Vec<LogRecord>) -> Result<(), End> {
+        if !self.streaming {
+            return Ok(());
+        }
+        let have = self.position.as_ref().map_or(0, |position| position.lsn);
+        for record in records.into_iter().filter(|record| record.lsn > have) {
+            self.pending_bytes += record.change.row.as_ref().map_or(0, String::len) + record.change.key.len();
+            self.pending.push(record);
+        }
+        if self.pending_bytes > PENDING_BYTES {
+            return self.fetch_all("a transaction is too large to be applied record by record").await;
+        }
+        match self.pending.last() {
+            Some(last) if last.lsn == last.tx => self.apply().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply(&mut self) -> Result<(), End> {
+        let records = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let (store, at) = (self.follower.config.store.clone(), self.follower.config.host.now());
+        let (applied, records) = blocking(move || (store.apply(at, &records, None), records)).await;
+        match applied {
+            Ok(position) => {
+                self.position = Some(position.clone());
+                (self.in_sync, self.ahead) = (false, 0);
+                // The acknowledgement first: the primary's page and log wait for it, the host's copy is a moment behind.
+                let acknowledged = self.acknowledge().await;
+                let changes = records.into_iter().map(|record| record.change).collect();
+                self.follower.tell(SyncEvent::Applied { position, changes }).await;
+                acknowledged
+            }
+            Err(error) => self.store_refused(error).await,
+        }
+    }
+
+    /// A refusal by the database ends the connection, and the next one begins where the copy stands. Anything else means
+    /// that what the primary sends does not fit this copy: a whole one is fetched, on the same connection.
+    async fn store_refused(&mut self, error: StoreError) -> Result<(), End> {
+        match error {
+            StoreError::Database { .. } | StoreError::File { .. } | StoreError::WriterGone { .. } => {
+                self.follower.tell(SyncEvent::Fault { reason: error.to_string() }).await;
+                Err(End::Broken(error.to_string()))
+            }
+            _ => self.fetch_all(&error.to_string()).await,
+        }
+    }
+
+    /// Asks for a snapshot; later the more often the last ones came to nothing.
+    async fn fetch_all(&mut self, reason: &str) -> Result<(), End> {
+        self.follower.tell(SyncEvent::Fault { reason: reason.to_owned() }).await;
+        self.streaming = false;
+        self.repair = None;
+        self.clear_pending();
+        let pause = match self.failures {
+            0 => Duration::ZERO,
+            n => Duration::from_secs(1 << n.min(6)).min(Duration::from_secs(60)),
+        };
+        self.failures += 1;
+        self.want_snapshot = Some(Instant::now() + pause);
+        Ok(())
+    }
+
+    fn clear_pending(&mut self) {
+        self.pending.clear();
+        self.pending_bytes = 0;
+    }
+
+    // Proof of sameness
+
+    async fn compare(&mut self, head: Position) -> Result<(), End> {
+        let Some(own) = self.position.clone().filter(|_| self.streaming) else { return Ok(()) };
+        if own.lsn != head.lsn {
+            if own.lsn > head.lsn {
+                return self.fetch_all("this copy has more records than the primary").await;
+            }
+            self.ahead += 1;
+            self.follower.tell(SyncEvent::Behind { records: head.lsn - own.lsn }).await;
+            // Records come before the head that counts them: what is missing twice is not on its way.
+            return if self.ahead > 1 { self.fetch_all("records of the primary did not come").await } else { Ok(()) };
+        }
+        if own.epoch != head.epoch {
+            let (store, at) = (self.follower.config.store.clone(), self.follower.config.host.now());
+            return match blocking(move || store.apply(at, &[], Some(&head))).await {
+                Ok(position) => {
+                    self.position = Some(position.clone());
+                    self.follower.tell(SyncEvent::Applied { position, changes: Vec::new() }).await;
+                    self.acknowledge().await
+                }
+                Err(error) => self.store_refused(error).await,
+            };
+        }
+        let differing = differing(&own.digests, &head.digests);
+        if !differing.is_empty() && !differing.is_subset(&self.follower.suspects) {
+            self.in_sync = false;
+            self.follower.suspects.extend(&differing);
+            self.follower.tell(SyncEvent::Diverged { tables: differing.into_iter().collect() }).await;
+        }
+        if self.repair.is_none()
+            && let Some(table) = self.follower.suspects.first().copied()
+        {
+            self.repair = Some((table, 0, Vec::new()));
+            return self.send(&Up::WantBuckets(table)).await;
+        }
+        if self.repair.is_none() && !self.in_sync {
+            (self.in_sync, self.failures) = (true, 0);
+            self.follower.tell(SyncEvent::InSync { position: own }).await;
+        }
+        Ok(())
+    }
+
+    async fn compare_buckets(&mut self, theirs: BucketDigests) -> Result<(), End> {
+        let table = theirs.table;
+        if !self.streaming || self.repair.as_ref().is_none_or(|(wanted, ..)| *wanted != table) {
+            return Ok(());
+        }
+        let store = self.follower.config.store.clone();
+        let ours = match blocking(move || store.bucket_digests(table)).await {
+            Ok(ours) => ours,
+            Err(error) => return self.store_refused(error).await,
+        };
+        if (ours.position.epoch, ours.position.lsn) != (theirs.position.epoch, theirs.position.lsn) {
+            // Something was committed in between: the next head begins again.
+            self.repair = None;
+            return Ok(());
+        }
+        let mut buckets = ours.differing(&theirs);
+        if buckets.is_empty() {
+            // The rows are the same; any group brings the digest that was committed for them.
+            buckets.push(0);
+        }
+        self.repair = Some((table, buckets.len(), Vec::new()));
+        self.send(&Up::WantRows { table, buckets }).await
+    }
+
+    async fn repair_rows(&mut self, rows: BucketRows) -> Result<(), End> {
+        let Some((table, missing, mut keys)) = self.repair.take().filter(|(table, ..)| *table == rows.table) else {
+            return Ok(());
+        };
+        let store = self.follower.config.store.clone();
+        let repaired = blocking(move || {
+            let repaired = store.repair(&rows)?;
+            Ok::<_, StoreError>((repaired, store.position()?))
+        });
+        let (repaired, position) = match repaired.await {
+            Ok(done) => done,
+            Err(StoreError::NotThere { .. }) => return Ok(()),
+            Err(error) => return self.store_refused(error).await,
+        };
+        keys.extend(repaired.keys);
+        self.position = position;
+        if missing > 1 {
+            self.repair = Some((table, missing - 1, keys));
+            return Ok(());
+        }
+        self.follower.suspects.remove(&table);
+        self.in_sync = false;
+        self.follower.tell(SyncEvent::Repaired { table, keys, agrees: repaired.agrees }).await;
+        match repaired.agrees {
+            true => self.acknowledge().await,
+            false => self.fetch_all("a repair did not bring agreement").await,
+        }
+    }
+
+    // Snapshots
+
+    async fn begin_snapshot(&mut self, header: SnapshotHeader) -> Result<(), End> {
+        self.streaming = false;
+        self.in_sync = false;
+        self.repair = None;
+        self.clear_pending();
+        let (store, begun) = (self.follower.config.store.clone(), header.clone());
+        match blocking(move || store.stage_begin(&begun)).await {
+            Ok(cursor) => {
+                let SnapshotHeader { position, rows, .. } = header;
+                self.follower.tell(SyncEvent::SnapshotBegun { position, rows, from_piece: cursor.next }).await;
+                self.send(&Up::SnapshotFrom(cursor)).await
+            }
+            Err(error) => self.store_refused(error).await,
+        }
+    }
+
+    async fn stage(&mut self, piece: Chunk) -> Result<(), End> {
+        // After a fault the rest of the snapshot that caused it is still on its way.
+        if self.want_snapshot.is_some() {
+            return Ok(());
+        }
+        let store = self.follower.config.store.clone();
+        match blocking(move || store.stage_chunk(&piece)).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.store_refused(error).await,
+        }
+    }
+
+    async fn swap(&mut self) -> Result<(), End> {
+        if self.want_snapshot.is_some() {
+            return Ok(());
+        }
+        let store = self.follower.config.store.clone();
+        match blocking(move || store.stage_finish()).await {
+            Ok(swapped) => {
+                self.position = Some(swapped.position.clone());
+                (self.streaming, self.ahead) = (true, 0);
+                self.follower.suspects.clear();
+                self.follower.tell(SyncEvent::Replaced { position: swapped.position, before: swapped.before }).await;
+                self.acknowledge().await
+            }
+            Err(error) => self.store_refused(error).await,
+        }
+    }
+
+    // Files
+
+    async fn begin_file(&mut self, request: u32, length: u64) -> Result<(), End> {
+        let Some(mut job) = self.files.remove(&request) else { return Ok(()) };
+        let (sha256, into) = (job.sha256.clone(), job.into.clone());
+        match blocking(move || files::Incoming::begin(&sha256, &into, length)).await {
+            Ok(incoming) => {
+                job.incoming = Some(incoming);
+                self.go_on(request, job).await;
+            }
+            Err(error) => drop(job.done.send(Err(error))),
+        }
+        Ok(())
+    }
+
+    async fn take_piece(&mut self, request: u32, bytes: bytes::Bytes) -> Result<(), End> {
+        // A job that has failed is gone; the rest of its file is passed over.
+        let Some(mut job) = self.files.remove(&request) else { return Ok(()) };
+        let Some(mut incoming) = job.incoming.take() else { return Ok(()) };
+        match blocking(move || incoming.take(&bytes).map(|()| incoming)).await {
+            Ok(incoming) => {
+                job.incoming = Some(incoming);
+                self.go_on(request, job).await;
+            }
+            Err(error) => drop(job.done.send(Err(error))),
+        }
+        Ok(())
+    }
+
+    async fn go_on(&mut self, request: u32, mut job: FileJob) {
+        match job.incoming.take() {
+            Some(incoming) if incoming.is_whole() => {
+                let done = blocking(move || incoming.finish()).await;
+                job.done.send(done).ok();
+            }
+            incoming => {
+                job.incoming = incoming;
+                self.files.insert(request, job);
+            }
+        }
+    }
+
+    // Own records
+
+    async fn records_arrived(&mut self, have: Option<Mark>) -> Result<(), End> {
+        self.records_wanted = true;
+        if let Some(mark) = have.filter(|_| have > self.primary_has) {
+            self.primary_has = have;
+            let activity = self.follower.config.activity.clone();
+            if let Err(error) = blocking(move || activity.acknowledge(mark)).await {
+                self.follower.tell(SyncEvent::Fault { reason: error.to_string() }).await;
+            }
+            self.follower.tell(SyncEvent::RecordsDelivered { upto: mark }).await;
+        }
+        self.primary_has = have;
+        self.send_records().await
+    }
+
+    async fn send_records(&mut self) -> Result<(), End> {
+        if !self.records_wanted {
+            return Ok(());
+        }
+        let (activity, mark) = (self.follower.config.activity.clone(), self.primary_has);
+        match blocking(move || activity.after(mark, BATCH_BYTES)).await {
+            Ok(records) if records.is_empty() => Ok(()),
+            Ok(records) => {
+                self.records_wanted = false;
+                self.send(&Up::Activity(records)).await
+            }
+            Err(error) => {
+                // Configuration goes on; the next record that is written tries again.
+                self.follower.tell(SyncEvent::Fault { reason: error.to_string() }).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &Up) -> Result<(), End> {
+        match tokio::time::timeout(SEND_DEADLINE, self.sender.send(message)).await {
+            Ok(sent) => Ok(sent.map(drop)?),
+            Err(_) => Err(End::Broken("the primary takes no bytes".to_owned())),
+        }
+    }
+}
+
+/// The tables whose digests differ; an absent digest is that of no rows.
+fn differing(ours: &Digests, theirs: &Digests) -> BTreeSet<Table> {
+    let of = |digests: &Digests, table| digests.0.get(&table).copied().unwrap_or_default();
+    Table::ALL.into_iter().filter(|table| of(ours, *table) != of(theirs, *table)).collect()
+}

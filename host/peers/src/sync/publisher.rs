@@ -1,0 +1,236 @@
+//! The side that has the configuration: answers secondaries that call, and knows how far each of them is.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use onealert_core::{
+    ids::ServerId,
+    replicate::{Position, SyncAnswer, SyncHello},
+};
+use onealert_store::{ConfigStore, StoreError};
+use tokio::{net::TcpStream, sync::watch};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    PROTOCOL, blocking,
+    channel::{self, Incoming},
+    feed::Feed,
+    message::{Down, Up},
+};
+use crate::{
+    activity::ActivitySink,
+    roster::{Admission, Roster},
+    socket,
+    tls::Caller,
+};
+
+/// What the publisher asks of the host. Calls block.
+pub trait PublisherHost: Send + Sync + 'static {
+    /// The core's answer to a caller that the roster welcomes. A server that is not the primary says so here.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn answer(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError>;
+    /// Where the driver file with this SHA-256 lies, if this server has it.
+    fn driver_file(&self, sha256: &str) -> Option<PathBuf>;
+}
+
+/// What the publisher works with.
+#[derive(Clone)]
+pub struct PublisherConfig {
+    /// This server.
+    pub server: ServerId,
+    /// Who may speak.
+    pub roster: Arc<Roster>,
+    /// The configuration.
+    pub store: Arc<dyn ConfigStore>,
+    /// The host.
+    pub host: Arc<dyn PublisherHost>,
+    /// Where secondaries' records go.
+    pub activity: Arc<dyn ActivitySink>,
+    /// How often it tells where it stands when nothing happens.
+    pub heartbeat: Duration,
+}
+
+/// What is known of a secondary that has called, for the status page and for trimming the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriberStatus {
+    /// Which server.
+    pub server: ServerId,
+    /// Whether its connection stands.
+    pub connected: bool,
+    /// What it was answered last.
+    pub answer: SyncAnswer,
+    /// What it has, durably; `None` before its first acknowledgement.
+    pub acknowledged: Option<Position>,
+    /// How long ago that was.
+    pub heard: Duration,
+}
+
+/// Serves the secondaries. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("server", &self.shared.config.server).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Shared {
+    pub config: PublisherConfig,
+    /// Counts commits: woken connections look into the log.
+    pub commits: watch::Sender<u64>,
+    /// Counts reasons to answer everybody anew.
+    pub turns: watch::Sender<u64>,
+    pub unknown: AtomicU64,
+    subscribers: Mutex<BTreeMap<ServerId, Known>>,
+    connections: AtomicU64,
+}
+
+struct Known {
+    connection: u64,
+    connected: bool,
+    answer: SyncAnswer,
+    acknowledged: Option<Position>,
+    heard: Instant,
+}
+
+impl Publisher {
+    /// A publisher. Connections come from [`crate::listen::Listener`].
+    pub fn new(config: PublisherConfig) -> Publisher {
+        let shared = Shared {
+            config,
+            commits: watch::Sender::new(0),
+            turns: watch::Sender::new(0),
+            unknown: AtomicU64::new(0),
+            subscribers: Mutex::default(),
+            connections: AtomicU64::new(0),
+        };
+        Publisher { shared: Arc::new(shared) }
+    }
+
+    /// Something was committed: what is new in the log goes out at once. Never waits.
+    pub fn committed(&self) {
+        self.shared.commits.send_modify(|count| *count += 1);
+    }
+
+    /// Role, licence or versions changed: every connection is closed, and who calls again is answered anew.
+    pub fn reconsider(&self) {
+        self.shared.turns.send_modify(|count| *count += 1);
+    }
+
+    /// What is known of every secondary that has called since the start.
+    pub fn status(&self) -> Vec<SubscriberStatus> {
+        let all = self.shared.lock();
+        let status = |(server, known): (&ServerId, &Known)| SubscriberStatus {
+            server: *server,
+            connected: known.connected,
+            answer: known.answer.clone(),
+            acknowledged: known.acknowledged.clone(),
+            heard: known.heard.elapsed(),
+        };
+        all.iter().map(status).collect()
+    }
+
+    /// How many messages came that this version does not know.
+    pub fn unknown_messages(&self) -> u64 {
+        self.shared.unknown.load(Ordering::Relaxed)
+    }
+
+    /// Serves one call until it ends.
+    pub(crate) async fn serve(&self, caller: Caller, stream: TlsStream<TcpStream>) {
+        let server = caller.server;
+        let end = self.shared.clone().conversation(caller, stream).await;
+        tracing::debug!(secondary = %server, %end, "synchronisation connection ended");
+    }
+}
+
+const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Shared {
+    async fn conversation(self: Arc<Self>, caller: Caller, stream: TlsStream<TcpStream>) -> String {
+        if let Err(error) = socket::tune(stream.get_ref().0, self.config.heartbeat * 10) {
+            return error.to_string();
+        }
+        let (mut sender, mut receiver) = channel::open(stream.into());
+        let (hello, credit) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
+            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol: PROTOCOL, credit }, _))) => (hello, credit),
+            Ok(Ok(Incoming::Document(Up::Hello { protocol, .. }, _))) => return format!("protocol {protocol}"),
+            Ok(Ok(_)) => return "the first message is not a hello".to_owned(),
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return "no hello".to_owned(),
+        };
+        if hello.server != caller.server {
+            return format!("the hello names server {}, the certificate another", hello.server);
+        }
+        let answer = match self.config.roster.judge(caller.server, &caller.key_sha256) {
+            Admission::Welcome => {
+                let host = self.config.host.clone();
+                match blocking(move || host.answer(&hello)).await {
+                    Ok(answer) => answer,
+                    Err(error) => return error.to_string(),
+                }
+            }
+            Admission::Deprovisioned => SyncAnswer::Deprovisioned,
+            _ => SyncAnswer::UnknownServer,
+        };
+        let store = self.config.store.clone();
+        let epochs = match blocking(move || store.epochs()).await {
+            Ok(epochs) => epochs,
+            Err(error) => return error.to_string(),
+        };
+        let told = Down::Answer { answer: Box::new(answer.clone()), server: self.config.server, epochs };
+        if let Err(error) = sender.send(&told).await {
+            return error.to_string();
+        }
+        tracing::info!(secondary = %caller.server, ?answer, "a secondary called");
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        self.note_answer(caller.server, connection, &answer);
+        let end = match answer {
+            SyncAnswer::UnknownServer
+            | SyncAnswer::NotLicensed { .. }
+            | SyncAnswer::Fenced { .. }
+            | SyncAnswer::NotPrimary => {
+                sender.close().await;
+                "answered".to_owned()
+            }
+            answer => Feed::new(self.clone(), caller.clone(), connection, sender, receiver, credit).run(answer).await,
+        };
+        self.note_end(caller.server, connection);
+        end
+    }
+
+    fn note_answer(&self, server: ServerId, connection: u64, answer: &SyncAnswer) {
+        let mut all = self.lock();
+        let acknowledged = all.get(&server).and_then(|known| known.acknowledged.clone());
+        let known = Known { connection, connected: true, answer: answer.clone(), acknowledged, heard: Instant::now() };
+        all.insert(server, known);
+    }
+
+    pub(crate) fn note_ack(&self, server: ServerId, connection: u64, position: Position) {
+        if let Some(known) = self.lock().get_mut(&server).filter(|known| known.connection == connection) {
+            known.acknowledged = Some(position);
+            known.heard = Instant::now();
+        }
+    }
+
+    fn note_end(&self, server: ServerId, connection: u64) {
+        if let Some(known) = self.lock().get_mut(&server).filter(|known| known.connection == connection) {
+            known.connected = false;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ServerId, Known>> {
+        self.subscribers.lock().expect("no panic while the list is held")
+    }
+}
