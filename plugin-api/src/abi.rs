@@ -63,6 +63,24 @@ impl RootModule for PluginModV1_Ref {
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
 
+struct Emitting(Box<dyn Fn(&[u8]) + Send + Sync>);
+
+impl Host for Emitting {
+    fn emit(&self, document: RVec<u8>) {
+        (self.0)(&document);
+    }
+}
+
+/// The worker's side, made of a function that takes each document. For the worker only.
+pub fn host(emit: impl Fn(&[u8]) + Send + Sync + 'static) -> HostArc {
+    Host_TO::from_ptr(RArc::new(Emitting(Box::new(emit))), TD_Opaque)
+}
+
+/// Hands a document to a driver. For the worker only.
+pub fn handle(plugin: &PluginBox, document: Vec<u8>) {
+    plugin.handle(RVec::from(document));
+}
+
 /// What the author side knows of the worker: a way to send bytes.
 #[derive(Clone)]
 pub(crate) struct Emit(std::sync::Arc<HostArc>);

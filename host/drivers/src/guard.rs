@@ -1,0 +1,399 @@
+//! Keeps one driver running: starts its worker, tells it what to look after, watches it, and starts it again whatever
+//! happened. It never gives up: these are alarms.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use onealert_plugin_api::{
+    capability,
+    document::{Desired, Failure, Open, ToHost},
+};
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    DriverEvent, DriverState, DriverStatus, Enabled, Line, Timings,
+    files::Files,
+    now_ms,
+    process::{Said, Worker},
+};
+
+/// Lines of history kept for each driver.
+const LINES: usize = 200;
+
+/// What a guard needs of its surroundings.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub files: Files,
+    pub state: PathBuf,
+    pub worker: (PathBuf, Vec<String>),
+    pub timings: Timings,
+    pub events: mpsc::UnboundedSender<DriverEvent>,
+}
+
+/// One driver's guard. Dropping it ends its worker.
+pub(crate) struct Guard {
+    shared: Arc<Shared>,
+    wanted: watch::Sender<(Enabled, Arc<Desired>)>,
+}
+
+struct Shared {
+    around: Surroundings,
+    status: Mutex<DriverStatus>,
+    lines: Mutex<VecDeque<Line>>,
+    current: watch::Sender<Option<Arc<Worker>>>,
+    /// Somebody needs the driver: do not wait for the next restart's time.
+    needed: Notify,
+}
+
+impl Guard {
+    /// Starts to run a driver.
+    pub fn start(around: Surroundings, enabled: Enabled, desired: Arc<Desired>) -> Guard {
+        let status = DriverStatus {
+            id: enabled.id.clone(),
+            version: enabled.version.clone(),
+            sha256: enabled.sha256.clone(),
+            state: DriverState::Starting,
+            restarts: 0,
+            last_end: None,
+            last_error: None,
+            since_ms: now_ms(),
+            pid: None,
+        };
+        let shared = Arc::new(Shared {
+            around,
+            status: Mutex::new(status),
+            lines: Mutex::default(),
+            current: watch::Sender::new(None),
+            needed: Notify::new(),
+        });
+        let (wanted, wants) = watch::channel((enabled, desired));
+        tokio::spawn(keep(shared.clone(), wants));
+        Guard { shared, wanted }
+    }
+
+    /// What is to run from here on. Another file or other settings replace the worker; the old one serves until the new one
+    /// has passed its self test.
+    pub fn want(&self, enabled: Enabled) {
+        self.wanted.send_if_modified(|(held, _)| {
+            let differs = *held != enabled;
+            *held = enabled;
+            differs
+        });
+    }
+
+    /// What the driver is to look after from here on.
+    pub fn desire(&self, desired: Arc<Desired>) {
+        self.wanted.send_if_modified(|(_, held)| {
+            let differs = **held != *desired;
+            *held = desired;
+            differs
+        });
+    }
+
+    /// How the driver is.
+    pub fn status(&self) -> DriverStatus {
+        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its newest lines, newest first.
+    pub fn lines(&self, limit: usize) -> Vec<Line> {
+        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().take(limit).cloned().collect()
+    }
+
+    /// A way to call the driver that outlives any lock on the guards.
+    pub fn caller(&self) -> Caller {
+        Caller { shared: self.shared.clone(), id: self.status().id }
+    }
+}
+
+/// Calls one driver.
+pub(crate) struct Caller {
+    shared: Arc<Shared>,
+    id: String,
+}
+
+impl Caller {
+    /// Calls the driver. With an activation the call is sent once more if the worker ended under it.
+    pub async fn call(
+        &self,
+        op: &str,
+        activation: Option<String>,
+        deadline: Duration,
+        body: Value,
+    ) -> Result<Value, Failure> {
+        let until = Instant::now() + deadline;
+        let grace = self.shared.around.timings.grace;
+        let mut again = activation.is_some();
+        loop {
+            let worker = self.worker(until).await?;
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            match worker.call(op, activation.clone(), left, grace, body.clone()).await {
+                Err(failure) if failure.code == "restarted" && again => {
+                    again = false;
+                    // The worker that ended is still the current one until the guard has noticed.
+                    let mut current = self.shared.current.subscribe();
+                    let gone =
+                        |held: &Option<Arc<Worker>>| !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &worker));
+                    let _ = timeout(left, current.wait_for(gone)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn worker(&self, until: Instant) -> Result<Arc<Worker>, Failure> {
+        let mut current = self.shared.current.subscribe();
+        if let Some(worker) = current.borrow().clone() {
+            return Ok(worker);
+        }
+        self.shared.needed.notify_one();
+        let there = timeout(until.saturating_duration_since(Instant::now()), current.wait_for(Option::is_some)).await;
+        match there {
+            Ok(Ok(worker)) => Ok(worker.clone().expect("waited until there is one")),
+            _ => {
+                let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let why = status.last_error.or(status.last_end).unwrap_or_else(|| "it is still starting".to_owned());
+                Err(Failure::new("not_running", format!("the driver {} is not running: {why}", self.id)))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn note(&self, serious: bool, text: String) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.pop_back();
+        }
+        lines.push_front(Line { at_ms: now_ms(), serious, text });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut DriverStatus)) {
+        let id = {
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = status.state;
+            change(&mut status);
+            if status.state != before {
+                status.since_ms = now_ms();
+            }
+            status.id.clone()
+        };
+        let _ = self.around.events.send(DriverEvent::StateChanged { id });
+    }
+
+    /// Starts a worker and brings it to where it can serve.
+    async fn launch(self: &Arc<Self>, enabled: &Enabled, desired: &Desired) -> Result<Arc<Worker>, String> {
+        let Surroundings { files, state, worker: program, timings, .. } = &self.around;
+        let library = files
+            .get(&enabled.sha256)
+            .ok_or_else(|| format!("its file {} is not on this server yet", short(&enabled.sha256)))?;
+        let folder = state.join(&enabled.id);
+        std::fs::create_dir_all(&folder).map_err(|error| format!("its folder {}: {error}", folder.display()))?;
+        let (said, heard) = mpsc::unbounded_channel();
+        let (worker, description) = Worker::start(program, &library, timings.load, said).await?;
+        tokio::spawn(listen(self.clone(), enabled.id.clone(), Arc::downgrade(&worker), heard));
+        let open = Open { state_dir: folder.display().to_string(), settings: Some(enabled.settings.clone()) };
+        worker.open(open, timings.load).await.map_err(|failure| failure.message)?;
+        if description.capabilities.iter().any(|word| word == capability::SELF_TEST) {
+            let test = worker.call("self_test", None, timings.load, timings.grace, Value::Null).await;
+            test.map_err(|failure| format!("self test: {failure}"))?;
+        }
+        self.tell(&worker, desired).await?;
+        Ok(worker)
+    }
+
+    async fn tell(&self, worker: &Worker, desired: &Desired) -> Result<(), String> {
+        let body = serde_json::to_value(desired).expect("desired state is plain data with text keys");
+        let timings = &self.around.timings;
+        let told = worker.call("desired", None, timings.load, timings.grace, body).await;
+        told.map(|_| ()).map_err(|failure| format!("what to look after: {failure}"))
+    }
+
+    fn serve(&self, worker: &Arc<Worker>, enabled: &Enabled) {
+        self.current.send_replace(Some(worker.clone()));
+        self.change(|status| {
+            status.state = DriverState::Running;
+            status.version.clone_from(&enabled.version);
+            status.sha256.clone_from(&enabled.sha256);
+            status.last_error = None;
+            status.pid = Some(worker.pid());
+        });
+    }
+}
+
+fn short(sha: &str) -> &str {
+    sha.get(..12).unwrap_or(sha)
+}
+
+/// The life of a driver: start, serve, end, again.
+async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desired>)>) {
+    let timings = shared.around.timings.clone();
+    let mut ends: VecDeque<Instant> = VecDeque::new();
+    let mut failures = 0;
+    loop {
+        let (enabled, desired) = wants.borrow_and_update().clone();
+        match shared.launch(&enabled, &desired).await {
+            Ok(worker) => {
+                failures = 0;
+                shared.serve(&worker, &enabled);
+                shared.note(false, format!("version {} runs in process {}", enabled.version, worker.pid()));
+                let Some(end) = serve(&shared, worker, enabled, &mut wants).await else { return };
+                shared.current.send_replace(None);
+                let now = Instant::now();
+                ends.push_back(now);
+                ends.retain(|at| now - *at < timings.degraded_within);
+                let degraded = ends.len() >= timings.degraded_after;
+                let text = format!("plugin {} {}: {end}", shared.id(), shared.version());
+                tracing::warn!("{text}");
+                shared.note(true, text);
+                shared.change(|status| {
+                    status.state = if degraded { DriverState::Degraded } else { DriverState::Starting };
+                    status.restarts += 1;
+                    status.last_end = Some(end);
+                    status.pid = None;
+                });
+            }
+            Err(why) => {
+                failures += 1;
+                let text = format!("plugin {} {}: {why}", shared.id(), enabled.version);
+                tracing::warn!("{text}");
+                shared.note(true, text);
+                shared.change(|status| {
+                    status.state = DriverState::Failed;
+                    status.last_error = Some(why);
+                    status.pid = None;
+                });
+            }
+        }
+        // At once the first time, then with growing pauses; but at once whenever an activation needs it.
+        let tries = ends.len().saturating_sub(1).max(failures);
+        let pause = match tries {
+            0 => continue,
+            tries => timings.back_off.get(tries - 1).or(timings.back_off.last()).copied().unwrap_or_default(),
+        };
+        tokio::select! {
+            () = sleep_until(Instant::now() + pause) => {}
+            () = shared.needed.notified() => {}
+            changed = wants.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+impl Shared {
+    fn id(&self) -> String {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
+    }
+    fn version(&self) -> String {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).version.clone()
+    }
+}
+
+/// Watches a serving worker until it ends, and says how; `None` when the driver is to run no more.
+async fn serve(
+    shared: &Arc<Shared>,
+    mut worker: Arc<Worker>,
+    mut enabled: Enabled,
+    wants: &mut watch::Receiver<(Enabled, Arc<Desired>)>,
+) -> Option<String> {
+    let timings = &shared.around.timings;
+    let mut missed = 0;
+    let mut look = Instant::now() + timings.ping;
+    loop {
+        tokio::select! {
+            end = worker.ended() => return Some(end),
+            changed = wants.changed() => {
+                if changed.is_err() {
+                    shared.current.send_replace(None);
+                    worker.finish(timings.finish).await;
+                    return None;
+                }
+                let (wanted, desired) = wants.borrow_and_update().clone();
+                if wanted == enabled {
+                    if let Err(why) = shared.tell(&worker, &desired).await {
+                        shared.note(true, why);
+                    }
+                    continue;
+                }
+                match shared.launch(&wanted, &desired).await {
+                    Ok(new) => {
+                        shared.note(false, format!("version {} replaces {}", wanted.version, enabled.version));
+                        shared.serve(&new, &wanted);
+                        let (old, finish) = (std::mem::replace(&mut worker, new), timings.finish);
+                        tokio::spawn(async move { old.finish(finish).await });
+                        enabled = wanted;
+                    }
+                    Err(why) => {
+                        let text = format!("version {} was not taken, {} goes on: {why}", wanted.version, enabled.version);
+                        shared.note(true, text);
+                        shared.change(|status| status.last_error = Some(why));
+                    }
+                }
+            }
+            () = sleep_until(look) => {
+                look = Instant::now() + timings.ping;
+                if let Some(used) = worker.memory().filter(|used| *used > timings.memory) {
+                    worker.kill(&format!("used {} MiB of memory, {} are allowed", used >> 20, timings.memory >> 20));
+                    continue;
+                }
+                missed = if worker.ping(timings.ping).await { 0 } else { missed + 1 };
+                if missed >= 3 {
+                    worker.kill("gave no sign of life three times");
+                }
+            }
+        }
+    }
+}
+
+/// Passes on what a worker says.
+async fn listen(
+    shared: Arc<Shared>,
+    id: String,
+    worker: std::sync::Weak<Worker>,
+    mut heard: mpsc::UnboundedReceiver<Said>,
+) {
+    while let Some(said) = heard.recv().await {
+        match said {
+            Said::Printed(line) => tracing::info!(driver = id, "{line}"),
+            Said::Document(ToHost::Log { level, message, fields }) => {
+                let fields = if fields.is_empty() { String::new() } else { format!(" {}", Value::from_iter(fields)) };
+                match level.as_str() {
+                    "error" => tracing::error!(driver = id, "{message}{fields}"),
+                    "warn" => tracing::warn!(driver = id, "{message}{fields}"),
+                    "info" => tracing::info!(driver = id, "{message}{fields}"),
+                    _ => tracing::debug!(driver = id, "{message}{fields}"),
+                }
+                if matches!(level.as_str(), "error" | "warn") {
+                    shared.note(true, message);
+                }
+            }
+            Said::Document(ToHost::Event(event)) => {
+                if let onealert_plugin_api::document::Event::Record(record) = &event {
+                    shared.note(false, format!("{}: {}, {}", record.subject, record.verdict, record.reason));
+                }
+                let _ = shared.around.events.send(DriverEvent::Event { id: id.clone(), event });
+            }
+            Said::Document(ToHost::Request { id: request, op, body }) => {
+                let (answer, answered) = oneshot::channel();
+                let _ = shared.around.events.send(DriverEvent::Request { id: id.clone(), op, body, answer });
+                let worker = worker.clone();
+                tokio::spawn(async move {
+                    let given_up = || Failure::new("refused", "the server gave no answer");
+                    let outcome =
+                        answered.await.unwrap_or_else(|_| onealert_plugin_api::document::Outcome::Err(given_up()));
+                    if let Some(worker) = worker.upgrade() {
+                        worker.answer(request, outcome);
+                    }
+                });
+            }
+            Said::Document(_) => {}
+        }
+    }
+}

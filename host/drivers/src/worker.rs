@@ -1,0 +1,169 @@
+//! The role `driver-worker`: the server's own program, with one driver in it and the host at the other end of a socket.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+};
+
+use nix::{
+    sys::{
+        resource::{Resource, setrlimit},
+        signal::{Signal, kill},
+    },
+    unistd::{Pid, dup2_stdin},
+};
+use onealert_plugin_api::{
+    abi::{self, HostArc},
+    document::{Failure, Open},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    frame::{self, CONTROL, DOCUMENT},
+    load::Loaded,
+};
+
+/// From the host to the worker itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "t")]
+pub enum ToWorker {
+    /// Open the driver; answered by `Ready` or `Fatal`.
+    Open(Open),
+}
+
+/// From the worker itself to the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "t")]
+pub enum FromWorker {
+    /// The library is loaded and says this of itself.
+    Hello {
+        /// A description, as the library gave it.
+        description: Value,
+    },
+    /// The driver is open.
+    Ready,
+    /// It cannot go on.
+    Fatal {
+        /// `load` or `open`, or the driver's own word.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
+}
+
+/// Runs the role. The library's path is the only argument; the socket is the standard input.
+pub fn main(path: &Path) -> ExitCode {
+    let socket = match take_socket() {
+        Ok(socket) => socket,
+        Err(error) => {
+            eprintln!("driver-worker: the standard input is not the host's socket: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    restrict();
+    let Ok(mut reader) = socket.try_clone() else { return ExitCode::FAILURE };
+    let out = Arc::new(Mutex::new(socket));
+    let (frames, queue) = mpsc::channel();
+    let reading = thread::Builder::new().name("host".to_owned()).spawn(move || {
+        while let Ok(Some(frame)) = frame::read(&mut reader) {
+            if frames.send(frame).is_err() {
+                break;
+            }
+        }
+        // The host is gone, or speaks something else. End at once, whatever the driver is doing: no exit handlers, which
+        // might be the driver's and might hang.
+        end();
+    });
+    if reading.is_err() {
+        return ExitCode::FAILURE;
+    }
+    let library = match Loaded::load(path) {
+        Ok(library) => library,
+        Err(message) => return fatal(&out, "load", message),
+    };
+    let description = match serde_json::from_slice(&library.describe()) {
+        Ok(description) => description,
+        Err(error) => return fatal(&out, "load", format!("describe() gave no JSON: {error}")),
+    };
+    say(&out, &FromWorker::Hello { description });
+    let mut plugin = None;
+    for (kind, body) in queue {
+        match kind {
+            CONTROL => match serde_json::from_slice(&body) {
+                Ok(ToWorker::Open(open)) => {
+                    let document = serde_json::to_vec(&open).expect("an open document is plain data");
+                    match library.open(emitter(out.clone()), document) {
+                        Ok(opened) => {
+                            plugin = Some(opened);
+                            say(&out, &FromWorker::Ready);
+                        }
+                        Err(failure) => {
+                            let failure = serde_json::from_slice(&failure)
+                                .unwrap_or_else(|_| Failure::new("open", String::from_utf8_lossy(&failure)));
+                            return fatal(&out, &failure.code, failure.message);
+                        }
+                    }
+                }
+                Err(error) => return fatal(&out, "protocol", format!("a word of the host cannot be read: {error}")),
+            },
+            DOCUMENT => {
+                if let Some(plugin) = &plugin {
+                    abi::handle(plugin, body);
+                }
+            }
+            _ => {}
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The socket out of the standard input, which reads nothing from then on.
+fn take_socket() -> std::io::Result<UnixStream> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    let socket = UnixStream::from(socket);
+    socket.local_addr()?;
+    Ok(socket)
+}
+
+/// What foreign code may not do to the machine, as far as the system lets us say so.
+fn restrict() {
+    // A core file of a large driver would delay the news of its end.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = nix::sys::prctl::set_no_new_privs();
+    // When memory runs out the system takes a driver rather than the server.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
+fn end() -> ! {
+    let _ = kill(Pid::this(), Signal::SIGKILL);
+    std::process::abort()
+}
+
+fn say(out: &Mutex<UnixStream>, word: &FromWorker) {
+    let body = serde_json::to_vec(word).expect("words of the worker are plain data");
+    send(out, CONTROL, &body);
+}
+
+fn fatal(out: &Mutex<UnixStream>, code: &str, message: String) -> ExitCode {
+    say(out, &FromWorker::Fatal { code: code.to_owned(), message });
+    ExitCode::FAILURE
+}
+
+/// Writes a frame. Without its host a worker has nothing to live for; the reading thread ends it.
+fn send(out: &Mutex<UnixStream>, kind: u8, body: &[u8]) {
+    let mut socket = out.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = frame::write(&mut *socket, kind, body);
+    let _ = socket.flush();
+}
+
+/// The driver's way to the host.
+fn emitter(out: Arc<Mutex<UnixStream>>) -> HostArc {
+    abi::host(move |document: &[u8]| send(&out, DOCUMENT, document))
+}
