@@ -78,8 +78,15 @@ impl Node {
         }
     }
 
-    /// This server was away for `late`: it suspects nobody for that time, and asks before it resumes (rule 8).
-    pub(crate) fn resume(&mut self, late: Span) {
+    /// This server's loop ran `late`. By more than a heartbeat it was away: it suspects nobody for that time, and asks
+    /// before it resumes (rule 8).
+    pub(crate) fn was_late(&mut self, late: Span) {
+        // Both the shell and the node measure, and messages come before the tick: one absence counts once.
+        let known = self.resumed.is_some_and(|at| self.now.mono - at <= late);
+        if late <= self.tuning.heartbeat() || known {
+            return;
+        }
+        self.resumed = Some(self.now.mono);
         self.out.push(Output::Notice(Notice::Resumed { late_ms: late.as_millis() }));
         self.round += 1;
         for peer in self.peers.values_mut().filter(|peer| peer.lives()) {

@@ -80,6 +80,8 @@ pub struct Node {
     pub(crate) seq: u64,
     pub(crate) round: u64,
     pub(crate) draining: bool,
+    /// When this server last found that it had been away.
+    pub(crate) resumed: Option<Mono>,
     pub(crate) out: Vec<Output>,
     tickets: u64,
     wake: Option<Mono>,
@@ -122,6 +124,7 @@ impl Node {
             seq: 0,
             round: 1,
             draining: false,
+            resumed: None,
             out: Vec::new(),
             tickets: 0,
             wake: Some(now.mono),
@@ -140,6 +143,9 @@ impl Node {
     /// Takes in one thing that happened; the outputs are to be carried out in order.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        // Whatever comes first after an absence finds this server asking: nothing that waited in a socket may make it go on
+        // with what others have taken over meanwhile.
+        self.was_late(self.wake.map_or(Span(0), |wake| self.now.mono - wake));
         match input {
             Input::Trigger { ticket, content } => self.trigger(ticket, content),
             Input::Stop { ticket, what } => self.stop(ticket, &what),
@@ -158,7 +164,10 @@ impl Node {
                 self.draining = true;
                 self.heartbeat_at = self.now.mono;
             }
-            Input::Tick { late } => self.tick(late),
+            Input::Tick { late } => {
+                self.was_late(late);
+                self.suspect_the_silent();
+            }
         }
         self.tidy();
         std::mem::take(&mut self.out)
@@ -378,14 +387,5 @@ impl Node {
         let ahead = u64::try_from(wall.0.saturating_sub(self.now.wall.0)).unwrap_or(0);
         let behind = u64::try_from(self.now.wall.0.saturating_sub(wall.0)).unwrap_or(0);
         Mono((self.now.mono + Span::millis(ahead)).0.saturating_sub(Span::millis(behind).0))
-    }
-
-    fn tick(&mut self, late: Span) {
-        let overdue = self.wake.map_or(Span(0), |wake| self.now.mono - wake);
-        let late = late.max(overdue);
-        if late > self.tuning.heartbeat() {
-            self.resume(late);
-        }
-        self.suspect_the_silent();
     }
 }

@@ -57,7 +57,7 @@ impl Sub<Mono> for Mono {
 impl Add<Span> for Wall {
     type Output = Wall;
     fn add(self, span: Span) -> Wall {
-        Wall(self.0.saturating_add((span.0 / 1000) as i64))
+        Wall(self.0.saturating_add_unsigned(span.as_millis()))
     }
 }
 

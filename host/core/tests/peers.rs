@@ -1,0 +1,257 @@
+//! Who is believed up, who is held, how a server leaves in good order (redundancy sheet, sections 5 and 7), as stories.
+
+mod world;
+
+use onealert_core::{
+    effect::{DownReason, Notice, Outcome, Refusal},
+    event::{Input, LinkSeen},
+    ids::{Incarnation, ServerId},
+    peer_message::PeerMessage,
+    time::Span,
+    tuning::Tuning,
+    view::Belief,
+};
+use world::{A, B, C, Did, World, bell, page, page_for};
+
+fn is_deliver(did: &Did) -> bool {
+    matches!(did, Did::Deliver { .. })
+}
+
+fn belief(world: &World, at: ServerId, of: ServerId) -> Belief {
+    let view = world.node(at).peers().into_iter().find(|view| view.id == of);
+    view.expect("every peer is shown").belief
+}
+
+/// Servers with a hold-down of five seconds that have been up for longer than that.
+fn settled(ids: &[ServerId]) -> World {
+    let mut world = World::tuned(ids, Tuning::default().with_hold_down(Span::secs(5)).expect("above a second"));
+    world.run(6000);
+    world
+}
+
+#[test]
+fn at_a_cold_start_nobody_is_held() {
+    let mut world = World::tuned(&[A, B, C], Tuning::default());
+    world.run(500);
+    for (at, of) in [(A, B), (A, C), (B, A), (B, C), (C, A), (C, B)] {
+        assert_eq!(belief(&world, at, of), Belief::Up);
+        assert!(!world.node(at).is_held());
+    }
+}
+
+#[test]
+fn a_refused_connection_is_down_at_once_and_silence_after_a_second() {
+    let mut world = World::of(&[A, B, C]);
+    world.run(1000);
+    world.kill(B);
+    world.power_off(C);
+    world.run(5);
+    let why =
+        |world: &World, of| world.node(A).peers().into_iter().find(|view| view.id == of).and_then(|view| view.why);
+    assert_eq!((why(&world, B), why(&world, C)), (Some(DownReason::Refused), None));
+    world.run(1300);
+    assert_eq!(why(&world, C), Some(DownReason::Silent));
+    assert_eq!(world.node(A).would_own(&[C, B, A]), Some(A));
+    assert_eq!(world.node(A).would_own(&[C, B]), None);
+}
+
+#[test]
+fn a_closed_connection_says_nothing_by_itself() {
+    let mut world = World::of(&[A, B]);
+    world.feed(A, Input::Link { peer: B, seen: LinkSeen::Lost });
+    world.run(100);
+    assert_eq!(belief(&world, A, B), Belief::Up);
+    world.feed(A, Input::Link { peer: B, seen: LinkSeen::Connected { incarnation: Incarnation(1), boot: 1 } });
+    assert!(!world.node(A).is_resuming(), "the same life of B missed nothing");
+    world.feed(A, Input::Link { peer: B, seen: LinkSeen::Connected { incarnation: Incarnation(1), boot: 2 } });
+    assert!(world.node(A).is_resuming(), "another life may have");
+}
+
+/// A message that was under way when the process died does not bring it back.
+#[test]
+fn after_a_refusal_only_a_connection_brings_a_peer_back() {
+    let mut world = World::of(&[A, B]);
+    world.kill(B);
+    world.run(10);
+    world.say(B, A, PeerMessage::Told { round: 1 });
+    assert_eq!(belief(&world, A, B), Belief::Down);
+    world.start(B);
+    world.run(10);
+    assert_eq!(belief(&world, A, B), Belief::Up);
+}
+
+#[test]
+fn what_a_server_that_is_no_peer_says_counts_for_nothing() {
+    let (mut world, page) = (World::of(&[A, B]), page_for("call", 1, &[A, B]));
+    let content = std::sync::Arc::new(page.clone());
+    let knowledge = Box::new(onealert_core::knowledge::Knowledge::first(content, A));
+    world.say(C, A, PeerMessage::Push { knowledge, confirm: true });
+    world.run(500);
+    assert_eq!((world.node(A).knowledge(page.id), world.reached(&page)), (None, vec![0]));
+    world.feed(A, Input::Peers { peers: vec![] });
+    assert!(world.node(A).peers().is_empty());
+    assert_eq!(world.node(A).would_own(&[B]), None);
+}
+
+#[test]
+fn a_returning_server_owns_nothing_until_its_hold_down_has_passed() {
+    let mut world = settled(&[A, B, C]);
+    world.kill(A);
+    world.run(100);
+    world.start(A);
+    world.run(50);
+    let returned = world.ms();
+    for at in [B, C] {
+        assert_eq!(belief(&world, at, A), Belief::Held);
+        assert_eq!(world.node(at).would_own(&[A, B, C]), Some(B));
+    }
+    assert!(world.node(A).is_held());
+    assert_eq!(world.node(A).would_own(&[A, B, C]), Some(B), "it knows itself");
+    let early = page("while held", 1);
+    world.trigger(A, &early);
+    world.run(1000);
+    assert_eq!(world.deliveries(early.id), [(B, 0, vec![0])]);
+    while world.node(A).is_held() {
+        world.run(10);
+        assert!(world.ms() < returned + 10_000, "the hold-down ends");
+    }
+    assert!((4900..=5100).contains(&(world.ms() - returned)), "held for {} ms", world.ms() - returned);
+    let late = page("after", 1);
+    world.trigger(C, &late);
+    world.run(1000);
+    assert_eq!(world.deliveries(late.id), [(A, 0, vec![0])]);
+}
+
+/// The servers must agree who is held, or a bell rings twice.
+#[test]
+fn a_bell_during_a_hold_down_rings_once_from_the_next_server_and_on_time() {
+    let mut world = settled(&[A, B, C]);
+    world.kill(A);
+    world.run(100);
+    world.start(A);
+    world.run(400);
+    let due = world.ms() as i64 + 500;
+    let bell = bell("8:00", 2, due);
+    for server in [A, B, C] {
+        world.trigger(server, &bell);
+    }
+    world.run(4000);
+    assert_eq!(world.deliveries(bell.id), [(B, 1, vec![0, 1])]);
+    assert_eq!(world.when(B, is_deliver), Some(due as u64));
+    assert_eq!(world.reached(&bell), [1, 1]);
+}
+
+#[test]
+fn a_held_server_owns_when_nobody_else_is_up() {
+    let mut world = settled(&[A, B]);
+    world.kill(A);
+    world.run(100);
+    world.start(A);
+    world.run(100);
+    assert!(world.node(A).is_held());
+    world.kill(B);
+    world.run(10);
+    assert!(!world.node(A).is_held(), "nobody who is up says so");
+    let page = page_for("call", 1, &[A, B]);
+    world.trigger(A, &page);
+    world.run(1000);
+    assert_eq!(world.deliveries(page.id), [(A, 0, vec![0])]);
+}
+
+#[test]
+fn a_server_that_is_not_in_sync_stays_held() {
+    let mut world = settled(&[A, B]);
+    let mut ahead = world::standing();
+    ahead.position.lsn += 5;
+    world.feed(B, Input::Standing { standing: ahead.clone() });
+    world.kill(A);
+    world.run(100);
+    world.start(A);
+    world.run(20_000);
+    assert!(world.node(A).is_held(), "it lacks five records");
+    world.feed(A, Input::Standing { standing: ahead });
+    world.run(20);
+    assert!(!world.node(A).is_held());
+}
+
+#[test]
+fn a_draining_server_finishes_what_runs_and_takes_nothing_new() {
+    let (mut world, running) = (World::of(&[A, B, C]), page("running", 20));
+    world.trigger(A, &running);
+    world.run(100);
+    world.feed(A, Input::Drain);
+    world.run(5);
+    assert!(world.node(A).is_draining() && !world.node(A).is_drained());
+    assert_eq!(belief(&world, B, A), Belief::Down);
+    let next = page("next", 2);
+    let ticket = world.trigger(A, &next);
+    let refused = Did::Refused { ticket, reason: Refusal::Draining };
+    assert_eq!(world.answer(ticket).map(|(_, did)| did), Some(refused));
+    world.trigger(C, &next);
+    world.run(1000);
+    assert!(world.node(A).is_drained());
+    assert_eq!(world.records(running.id), [(A, 0, Outcome::Success)]);
+    assert_eq!(world.deliveries(next.id), [(B, 0, vec![0, 1])]);
+    assert_eq!((world.reached(&running), world.reached(&next)), (vec![1; 20], vec![1, 1]));
+    let told = Did::Notice(Notice::PeerDown { peer: A, why: DownReason::Draining });
+    assert!(world.when(B, |did| *did == told).is_some());
+}
+
+#[test]
+fn a_bell_passes_on_from_a_draining_server() {
+    let (mut world, bell) = (World::of(&[A, B, C]), bell("8:00", 1, 1000));
+    for server in [A, B, C] {
+        world.trigger(server, &bell);
+    }
+    world.run(300);
+    world.feed(A, Input::Drain);
+    world.run(2000);
+    assert_eq!(world.deliveries(bell.id), [(B, 1, vec![0])]);
+    assert_eq!(world.when(B, is_deliver), Some(1000));
+}
+
+/// Rolling restart of all three, one after the other, under load.
+#[test]
+fn a_rolling_restart_loses_and_doubles_nothing() {
+    let mut world = settled(&[A, B, C]);
+    let mut pages = Vec::new();
+    for leaving in [A, B, C] {
+        for phase in 0..4 {
+            match phase {
+                1 => world.feed(leaving, Input::Drain),
+                2 => {
+                    assert!(world.node(leaving).is_drained(), "{leaving} had 2.5 s");
+                    world.kill(leaving);
+                }
+                3 => world.start(leaving),
+                _ => {}
+            }
+            for turn in 0..25 {
+                let page = page(&format!("{leaving} {phase} {turn}"), 2);
+                let at = [A, B, C].into_iter().filter(|at| *at != leaving).nth(turn % 2).expect("two stay");
+                let ticket = world.trigger(at, &page);
+                world.run(100);
+                assert!(matches!(world.answer(ticket), Some((_, Did::Accepted { .. }))), "{page:?}");
+                pages.push(page);
+            }
+        }
+        world.run(6000);
+    }
+    for page in &pages {
+        assert_eq!(world.reached(page), [1, 1], "{}", page.name);
+        assert_eq!(world.records(page.id).len(), 1, "{}", page.name);
+    }
+}
+
+#[test]
+fn the_clock_offset_and_the_round_trip_are_shown() {
+    let mut world = World::of(&[A, B]);
+    world.server(B).ahead = -250;
+    world.run(5000);
+    let view = world.node(A).peers().remove(0);
+    assert!(view.offset_ms.is_some_and(|offset| (-252..=-248).contains(&offset)), "{:?}", view.offset_ms);
+    assert!(view.rtt.is_some_and(|rtt| rtt <= Span::millis(3)), "{:?}", view.rtt);
+    assert!(view.standing.is_some() && view.last_heard.is_some());
+    let warned = |did: &Did| matches!(did, Did::Notice(Notice::ClockOffset { peer: B, .. }));
+    assert_eq!(world.did.iter().filter(|(_, at, did)| *at == A && warned(did)).count(), 1, "told once");
+}
