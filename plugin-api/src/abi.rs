@@ -81,22 +81,7 @@ pub fn handle(plugin: &PluginBox, document: Vec<u8>) {
     plugin.handle(RVec::from(document));
 }
 
-/// What the author side knows of the worker: a way to send bytes.
-#[derive(Clone)]
-pub(crate) struct Emit(std::sync::Arc<HostArc>);
-
-impl Emit {
-    pub(crate) fn send(&self, document: Vec<u8>) {
-        self.0.emit(RVec::from(document));
-    }
-}
-
-/// What the worker knows of the author side: a place that takes bytes.
-pub(crate) trait Take: Send + Sync + 'static {
-    fn take(&self, document: &[u8]);
-}
-
-struct Taking(Box<dyn Take>);
+struct Taking(Box<dyn crate::author::Take>);
 
 impl Plugin for Taking {
     fn handle(&self, document: RVec<u8>) {
@@ -117,7 +102,7 @@ extern "C" fn describe<X: Exported>() -> RVec<u8> {
 }
 
 extern "C" fn open<X: Exported>(host: HostArc, document: RVec<u8>) -> RResult<PluginBox, RVec<u8>> {
-    let emit = Emit(std::sync::Arc::new(host));
+    let emit: crate::author::Emit = std::sync::Arc::new(move |document| host.emit(RVec::from(document)));
     match crate::author::open::<X::Driver>(emit, &document) {
         Ok(taker) => RResult::ROk(Plugin_TO::from_value(Taking(taker), TD_Opaque)),
         Err(failure) => RResult::RErr(RVec::from(failure)),

@@ -20,5 +20,4 @@ pub const SETTINGS_MIGRATE: &str = "settings.migrate";
 pub const SELF_TEST: &str = "self_test";
 
 /// Every word of API 1.0.
-pub const ALL: &[&str] =
-    &[PREPARE, DELIVER, UPDATE, PROBE, WATCH, HTTP, SETTINGS_CHECK, SETTINGS_MIGRATE, SELF_TEST];
+pub const ALL: &[&str] = &[PREPARE, DELIVER, UPDATE, PROBE, WATCH, HTTP, SETTINGS_CHECK, SETTINGS_MIGRATE, SELF_TEST];

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     document::{
-        Activation, Delivered, Desired, End, EndpointStatus, Failure, HttpRequest, HttpResponse, Prepared, Probe, Problem,
+        Activation, Delivered, Desired, End, EndpointStatus, Failure, HttpRequest, HttpResponse, Prepared, Probe,
+        Problem,
     },
     host::Host,
 };
@@ -70,7 +71,10 @@ pub trait Driver: Sized + Send + Sync + 'static {
     }
 
     /// The text of a running activation changed.
-    fn update(self: Arc<Self>, activation: Activation<Self::Endpoint>) -> impl Future<Output = Result<(), Failure>> + Send {
+    fn update(
+        self: Arc<Self>,
+        activation: Activation<Self::Endpoint>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = activation;
         async { Err(unsupported("update")) }
     }

@@ -25,7 +25,6 @@ pub(crate) trait HostSide: Send + Sync {
 }
 
 impl Host {
-    #[allow(dead_code)] // called by the author side's runtime and by the fake host
     pub(crate) fn new(inner: Arc<dyn HostSide>) -> Host {
         Host { inner }
     }

@@ -5,13 +5,30 @@ use serde_json::{Map, Value};
 
 use crate::document::Problem;
 
+/// What is said of a field that the schema does not have.
+pub(crate) const UNKNOWN: &str = "is not a setting of this driver";
+
 /// How deep objects may stand in objects: the settings themselves, and one level in them.
 const DEPTH: usize = 2;
 
 /// Keywords that every schema may carry.
 const ANYWHERE: &[&str] = &[
-    "$schema", "$id", "$defs", "$ref", "title", "description", "default", "examples", "type", "readOnly", "writeOnly",
-    "x-enum-titles", "x-restart", "x-local", "format", "const",
+    "$schema",
+    "$id",
+    "$defs",
+    "$ref",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "type",
+    "readOnly",
+    "writeOnly",
+    "x-enum-titles",
+    "x-restart",
+    "x-local",
+    "format",
+    "const",
 ];
 
 /// Everything in a schema that a form cannot show; empty when it will do.
@@ -53,7 +70,9 @@ fn check_at(root: &Value, schema: &Value, path: &str, depth: usize, problems: &m
             return;
         }
     };
-    for keyword in map.keys().filter(|keyword| !ANYWHERE.contains(&keyword.as_str()) && !own.contains(&keyword.as_str())) {
+    for keyword in
+        map.keys().filter(|keyword| !ANYWHERE.contains(&keyword.as_str()) && !own.contains(&keyword.as_str()))
+    {
         problems.push(problem(path, &format!("keyword {keyword} cannot be shown in a form for a {kind}")));
     }
     match kind {
@@ -112,7 +131,11 @@ fn judge(root: &Value, schema: &Value, value: &Value, path: &str, problems: &mut
             let length = text.chars().count() as f64;
             if number("minLength").is_some_and(|least| length < least) {
                 let least = number("minLength").unwrap_or_default();
-                let text = if least <= 1.0 { "must not be empty".to_owned() } else { format!("must have at least {least} characters") };
+                let text = if least <= 1.0 {
+                    "must not be empty".to_owned()
+                } else {
+                    format!("must have at least {least} characters")
+                };
                 problems.push(problem(path, &text));
             }
             if let Some(most) = number("maxLength").filter(|most| length > *most) {
@@ -156,7 +179,13 @@ fn judge(root: &Value, schema: &Value, value: &Value, path: &str, problems: &mut
     }
 }
 
-fn object(root: &Value, map: &Map<String, Value>, fields: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
+fn object(
+    root: &Value,
+    map: &Map<String, Value>,
+    fields: &Map<String, Value>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) {
     let properties = map.get("properties").and_then(Value::as_object);
     for name in map.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(name) {
@@ -166,14 +195,15 @@ fn object(root: &Value, map: &Map<String, Value>, fields: &Map<String, Value>, p
     for (name, value) in fields {
         match properties.and_then(|properties| properties.get(name)) {
             Some(inner) => judge(root, inner, value, &format!("{path}/{name}"), problems),
-            None => problems.push(problem(&format!("{path}/{name}"), "is not a setting of this driver")),
+            None => problems.push(problem(&format!("{path}/{name}"), UNKNOWN)),
         }
     }
 }
 
 fn within(map: &Map<String, Value>, number: f64, path: &str, problems: &mut Vec<Problem>) {
     let bound = |keyword: &str| map.get(keyword).and_then(Value::as_f64);
-    let outside = bound("minimum").is_some_and(|least| number < least) || bound("maximum").is_some_and(|most| number > most);
+    let outside =
+        bound("minimum").is_some_and(|least| number < least) || bound("maximum").is_some_and(|most| number > most);
     if outside {
         let text = match (bound("minimum"), bound("maximum")) {
             (Some(least), Some(most)) => format!("must be from {least} to {most}"),
@@ -258,7 +288,8 @@ fn resolve(root: &Value, schema: &Value) -> Value {
     let mut resolved = schema.clone();
     // A chain of references ends, or is cut where it goes in a circle.
     for _ in 0..8 {
-        let Some(name) = resolved.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/")) else {
+        let Some(name) = resolved.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"))
+        else {
             break;
         };
         let Some(target) = root.get("$defs").and_then(|defs| defs.get(name)).and_then(Value::as_object) else { break };
@@ -317,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_schema_that_no_form_can_show_is_refused() {
-        let deep = json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {"type": "object"}}}}});
+        let deep =
+            json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {"type": "object"}}}}});
         assert_eq!(check(&deep)[0].path, "/a/b");
         for bad in [
             json!({"type": "object", "properties": {"a": {"oneOf": [{"type": "string"}, {"type": "integer"}]}}}),

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        assert_eq!(said("soon", Version::new(1, 0, 0)), "plugin API \"soon\" in the manifest is not a version such as 1.0");
+        assert_eq!(
+            said("soon", Version::new(1, 0, 0)),
+            "plugin API \"soon\" in the manifest is not a version such as 1.0"
+        );
         assert_eq!(said("", Version::new(1, 0, 0)), "plugin API \"\" in the manifest is not a version such as 1.0");
     }
 

@@ -136,8 +136,12 @@ impl Caller {
             let worker = self.worker(until).await?;
             let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             match worker.call(op, activation.clone(), left, grace, body.clone()).await {
-                Err(failure) if failure.code == "restarted" && again => {
-                    again = false;
+                // A worker that is being replaced has done nothing of what it refuses.
+                Err(failure)
+                    if Instant::now() < until
+                        && (failure.code == "stopping" || (failure.code == "restarted" && again)) =>
+                {
+                    again &= failure.code == "stopping";
                     // The worker that ended is still the current one until the guard has noticed.
                     let mut current = self.shared.current.subscribe();
                     let gone =

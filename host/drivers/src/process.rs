@@ -58,6 +58,8 @@ pub struct Worker {
 #[derive(Default)]
 struct Pending {
     calls: BTreeMap<u64, (String, oneshot::Sender<Outcome>)>,
+    /// It was told to stop and takes no more calls.
+    finishing: bool,
     gone: bool,
 }
 
@@ -220,9 +222,13 @@ impl Worker {
             if pending.gone {
                 return Err(Failure::new("restarted", "the driver's process has ended"));
             }
+            if pending.finishing {
+                return Err(Failure::new("stopping", "the driver's process takes no more calls"));
+            }
             pending.calls.insert(id, (op.to_owned(), answer));
+            // Sent while nobody else may say stop, so that no call follows it.
+            let _ = self.out.send(frame::encode(DOCUMENT, &body));
         }
-        let _ = self.out.send(frame::encode(DOCUMENT, &body));
         Ok(answered)
     }
 
@@ -237,7 +243,11 @@ impl Worker {
 
     /// Lets it finish what runs, then ends it.
     pub async fn finish(&self, within: Duration) {
-        self.send(&ToDriver::Stop);
+        {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.finishing = true;
+            self.send(&ToDriver::Stop);
+        }
         let mut ended = self.ended.clone();
         if timeout(within, ended.wait_for(Option::is_some)).await.is_err() {
             self.kill("did not finish in time");

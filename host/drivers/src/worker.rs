@@ -87,10 +87,17 @@ pub fn main(path: &Path) -> ExitCode {
         Ok(library) => library,
         Err(message) => return fatal(&out, "load", message),
     };
-    let description = match serde_json::from_slice(&library.describe()) {
+    let description = match serde_json::from_slice::<Value>(&library.describe()) {
         Ok(description) => description,
         Err(error) => return fatal(&out, "load", format!("describe() gave no JSON: {error}")),
     };
+    // A driver whose own types cannot be described says why in place of a description.
+    if description.get("manifest").is_none() {
+        if let Ok(failure) = serde_json::from_value::<Failure>(description) {
+            return fatal(&out, &failure.code, format!("describe(): {}", failure.message));
+        }
+        return fatal(&out, "load", "describe() gave no manifest".to_owned());
+    }
     say(&out, &FromWorker::Hello { description });
     let mut plugin = None;
     for (kind, body) in queue {
