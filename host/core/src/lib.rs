@@ -9,6 +9,7 @@
 mod accept;
 pub mod activation;
 mod alive;
+mod answer;
 mod clock;
 pub mod config;
 pub mod effect;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::answer::{Enrolment, PrimaryView, answer};
 use crate::{
     config::{Change, Table},
     ids::{EpochId, Incarnation, ServerId},
@@ -50,6 +51,36 @@ pub fn row_hash(table: Table, key: &str, row: &str) -> Digest {
 #[serde(transparent)]
 pub struct Digests(pub BTreeMap<Table, Digest>);
 
+impl Digests {
+    /// Takes a row in.
+    pub fn add(&mut self, table: Table, key: &str, row: &str) {
+        self.shift(table, |digest| digest.wrapping_add(row_hash(table, key, row).0));
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, table: Table, key: &str, row: &str) {
+        self.shift(table, |digest| digest.wrapping_sub(row_hash(table, key, row).0));
+    }
+
+    /// The digest of a table; 0 for one without rows.
+    pub fn of(&self, table: Table) -> Digest {
+        self.0.get(&table).copied().unwrap_or_default()
+    }
+
+    /// The tables that differ, in table order. A table that is absent is one without rows.
+    pub fn differing(&self, other: &Digests) -> Vec<Table> {
+        Table::ALL.into_iter().filter(|table| self.of(*table) != other.of(*table)).collect()
+    }
+
+    fn shift(&mut self, table: Table, change: impl FnOnce(u128) -> u128) {
+        match change(self.of(table).0) {
+            // Absent rather than 0, so that equal rows give equal values and equal text.
+            0 => self.0.remove(&table),
+            digest => self.0.insert(table, Digest(digest)),
+        };
+    }
+}
+
 /// Where a copy of the configuration stands. A bare number is not a position: after a restore the same number means other
 /// content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +91,19 @@ pub struct Position {
     pub lsn: u64,
     /// What the rows are.
     pub digests: Digests,
+}
+
+impl Position {
+    /// Which of two positions has more, where that can be said: within one generation the one with more records. Positions
+    /// of two generations have no order by themselves.
+    pub fn order(&self, other: &Position) -> Option<std::cmp::Ordering> {
+        (self.epoch == other.epoch).then(|| self.lsn.cmp(&other.lsn))
+    }
+
+    /// Whether two copies that claim the same place hold different rows: divergence, to be repaired.
+    pub fn diverges_from(&self, other: &Position) -> bool {
+        self.epoch == other.epoch && self.lsn == other.lsn && !self.digests.differing(&other.digests).is_empty()
+    }
 }
 
 /// A generation of the configuration, and where it left the one before.
@@ -154,46 +198,41 @@ pub enum SnapshotReason {
     DigestDiffers,
 }
 
-/// What the primary knows when a secondary calls: all that [`answer`] looks at.
-#[derive(Debug, Clone)]
-pub struct PrimaryView<'a> {
-    /// Whether this server is the primary at all.
-    pub is_primary: bool,
-    /// Where the configuration stands.
-    pub head: &'a Position,
-    /// The lowest lsn from which the log can be streamed: every record above it is kept.
-    pub tail: u64,
-    /// The generations, the current one included, by id: its ancestry.
-    pub epochs: &'a [Epoch],
-    /// The digests at the lsn that the caller named, when they are known.
-    pub digests_at: Option<&'a Digests>,
-    /// What this server runs.
-    pub versions: &'a VersionSet,
-    /// Whether the caller is enrolled.
-    pub enrolment: Enrolment,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the primary's configuration says of a caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enrolment {
-    /// It joined and is counted in the licence.
-    Enrolled,
-    /// It joined, but the licence allows only so many secondaries.
-    OverLicence {
-        /// How many it allows.
-        limit: u32,
-    },
-    /// It was removed.
-    Deprovisioned,
-    /// It never joined.
-    Unknown,
-}
-
-/// What the primary answers to a secondary that calls for configuration.
-pub fn answer(primary: &PrimaryView<'_>, hello: &SyncHello) -> SyncAnswer {
-    let _ = hello;
-    if !primary.is_primary {
-        return SyncAnswer::NotPrimary;
+    #[test]
+    fn digests_forget_the_order_and_the_rows_that_went() {
+        let (mut one, mut other) = (Digests::default(), Digests::default());
+        one.add(Table::Users, "a", "1");
+        one.add(Table::Users, "b", "2");
+        one.add(Table::Drivers, "c", "3");
+        one.remove(Table::Drivers, "c", "3");
+        other.add(Table::Users, "b", "2");
+        other.add(Table::Users, "a", "0");
+        assert_eq!(one.differing(&other), [Table::Users]);
+        other.remove(Table::Users, "a", "0");
+        other.add(Table::Users, "a", "1");
+        assert_eq!(one, other, "an emptied table is as one that never had rows");
+        assert_eq!(one.differing(&other), []);
     }
-    SyncAnswer::Snapshot { reason: SnapshotReason::Empty }
+
+    #[test]
+    fn a_row_counts_with_its_table_and_key() {
+        let hash = row_hash(Table::Users, "ab", "c");
+        assert_ne!(hash, row_hash(Table::Users, "a", "bc"));
+        assert_ne!(hash, row_hash(Table::Drivers, "ab", "c"));
+    }
+
+    #[test]
+    fn positions_have_an_order_within_one_generation_only() {
+        let at = |epoch, lsn| Position { epoch: EpochId(epoch), lsn, digests: Digests::default() };
+        assert_eq!(at(1, 5).order(&at(1, 6)), Some(std::cmp::Ordering::Less));
+        assert_eq!(at(1, 5).order(&at(2, 6)), None);
+        let mut edited = at(1, 5);
+        edited.digests.add(Table::Users, "a", "1");
+        assert!(edited.diverges_from(&at(1, 5)));
+        assert!(!edited.diverges_from(&at(1, 6)), "another place may hold other rows");
+    }
 }

@@ -1,7 +1,6 @@
 //! The rules of the redundancy sheet, section 4.3, each as a story.
 
-mod world;
-
+use crate::world::{A, B, C, Did, MORNING, World, bell, page, page_for};
 use onealert_core::{
     activation::EndpointState,
     effect::{HaltReason, Notice, Outcome, Refusal},
@@ -10,7 +9,6 @@ use onealert_core::{
     peer_message::{Heartbeat, PeerMessage},
     time::Wall,
 };
-use world::{A, B, C, Did, MORNING, World, bell, page, page_for};
 
 fn is_deliver(did: &Did) -> bool {
     matches!(did, Did::Deliver { .. })
@@ -491,7 +489,7 @@ fn only_heartbeats(world: &mut World, from: &[ServerId], to: &[ServerId], ms: u6
                 seq: 1000 + turn,
                 sent_us: (MORNING + world.ms() as i64) * 1000,
                 echo: None,
-                standing: world::standing(),
+                standing: crate::world::standing(),
                 draining: false,
                 holds: Vec::new(),
             };

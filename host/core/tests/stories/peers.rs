@@ -1,7 +1,6 @@
 //! Who is believed up, who is held, how a server leaves in good order (redundancy sheet, sections 5 and 7), as stories.
 
-mod world;
-
+use crate::world::{A, B, C, Did, World, bell, page, page_for};
 use onealert_core::{
     effect::{DownReason, Notice, Outcome, Refusal},
     event::{Input, LinkSeen},
@@ -11,7 +10,6 @@ use onealert_core::{
     tuning::Tuning,
     view::Belief,
 };
-use world::{A, B, C, Did, World, bell, page, page_for};
 
 fn is_deliver(did: &Did) -> bool {
     matches!(did, Did::Deliver { .. })
@@ -161,7 +159,7 @@ fn a_held_server_owns_when_nobody_else_is_up() {
 #[test]
 fn a_server_that_is_not_in_sync_stays_held() {
     let mut world = settled(&[A, B]);
-    let mut ahead = world::standing();
+    let mut ahead = crate::world::standing();
     ahead.position.lsn += 5;
     world.feed(B, Input::Standing { standing: ahead.clone() });
     world.kill(A);

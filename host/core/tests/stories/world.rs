@@ -26,6 +26,7 @@ pub const MORNING: i64 = 1_800_000_000_000;
 
 const ONE_WAY: u64 = 1;
 const FSYNC: u64 = 2;
+const HOUR: Span = Span::secs(3600);
 
 /// Something that one server did, and when (milliseconds since the story began).
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +124,8 @@ impl World {
         loop {
             let event = self.queue.first_key_value().map(|((at, _), _)| *at);
             let awake = self.servers.iter().filter(|(_, server)| !server.paused);
-            let wakes = awake.filter_map(|(id, server)| Some((server.node.as_ref()?.next_wake()?.0, *id)));
+            let wakes =
+                awake.filter_map(|(id, server)| Some(((server.node.as_ref()?.next_wake()? - Mono(HOUR.0)).0, *id)));
             let wake = wakes.min();
             // Messages before ticks.
             match (event, wake) {
@@ -408,7 +410,7 @@ impl World {
     }
     fn now_at(&self, id: ServerId) -> Now {
         // An hour of monotonic time has passed before the story, so that nothing rests on it starting at 0.
-        Now { mono: Mono(self.now), wall: Wall(MORNING + self.now as i64 / 1000 + self.servers[&id].ahead) }
+        Now { mono: Mono(self.now) + HOUR, wall: Wall(MORNING + self.now as i64 / 1000 + self.servers[&id].ahead) }
     }
 }
 

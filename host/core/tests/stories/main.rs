@@ -1,0 +1,5 @@
+//! The node's rules told as stories: what happens when, and who did what.
+
+mod peers;
+mod rules;
+mod world;
