@@ -1,0 +1,387 @@
+//! Priority groups, endpoints, triggers and notifications: what is shown of them, and how they are written.
+
+use onealert_core::{
+    config::{Change, Config, DEFAULT_GROUP, Endpoint, Notification, PriorityGroup, Table, Trigger, canonical},
+    ids::{EndpointId, GroupId, NotificationId, TriggerId},
+};
+use onealert_store::{
+    StoreError,
+    change::{AuditEntry, Commit, Expected},
+};
+use onealert_web::{
+    needs::{Actor, Expect, FieldProblem, GroupDeleted, GroupView, Listed, Named, Problem, State, etag},
+    schema::{blank_secrets, keep_secrets},
+};
+use serde::Serialize;
+
+use super::{Answers, drivers::schemas};
+use crate::{configuration::ConfigurationError, hub::Hub};
+
+/// Writes changes with what the writer expects to find, under the actor's name.
+pub(super) async fn write(
+    answers: &Answers,
+    by: Actor,
+    what: impl Into<String>,
+    changes: Vec<Change>,
+    expected: Vec<Expected>,
+) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let entry = AuditEntry { who: by.user.to_string(), origin: by.peer.to_string(), what: what.into() };
+    let commit = Commit { expected, ..Commit::new(crate::clock::wall(), changes).audited(entry) };
+    match answers.0.configuration.commit(commit).await {
+        Ok(_) => Ok(()),
+        Err(ConfigurationError::Store(StoreError::Conflict { table, key, .. })) => {
+            Err(Problem::conflict(table.name().trim_end_matches('s'), &key))
+        }
+        Err(ConfigurationError::Row(error)) => Err(Problem::new(422, "Not saved", error.to_string())),
+        Err(error) => {
+            tracing::error!(%error, "a configuration change was not stored");
+            Err(Problem::unavailable("The database did not take the change. Nothing was saved. The log says why."))
+        }
+    }
+}
+
+/// Checks what the writer saw against the row that is there, and turns it into the condition of the commit.
+pub(super) fn expect<T: Serialize>(
+    table: Table,
+    key: &str,
+    kind: &str,
+    present: Option<&T>,
+    seen: &Expect,
+) -> Result<Vec<Expected>, Problem> {
+    let row = present.map(canonical);
+    match (seen, present) {
+        (Expect::Any, _) => return Ok(Vec::new()),
+        (Expect::New, Some(_)) => {
+            let message = format!("is taken by another {kind}; choose another");
+            return Err(Problem::invalid(vec![FieldProblem::new("/id", message)]));
+        }
+        (Expect::Etag(_), None) => return Err(Problem::not_found(kind, key)),
+        (Expect::Etag(seen), Some(present)) if etag(present) != *seen => return Err(Problem::conflict(kind, key)),
+        (Expect::New, None) | (Expect::Etag(_), Some(_)) => {}
+    }
+    Ok(vec![Expected { table, key: key.to_owned(), row }])
+}
+
+/// A key made from a name: lower case, words joined by dashes, a number behind it where it is taken.
+fn key_from(name: &str, taken: impl Fn(&str) -> bool) -> String {
+    let mut base: String =
+        name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    while base.contains("--") {
+        base = base.replace("--", "-");
+    }
+    let base: String = base.trim_matches('-').chars().take(60).collect();
+    let base = if base.is_empty() { "row".to_owned() } else { base };
+    let numbered = (2u32..).map(|n| format!("{base}-{n}"));
+    std::iter::once(base.clone()).chain(numbered).find(|key| !taken(key)).expect("numbers do not end")
+}
+
+fn named(name: &str) -> Result<(), Problem> {
+    match name.trim() {
+        "" => Err(Problem::invalid(vec![FieldProblem::new("/name", "must not be empty")])),
+        name if name.chars().count() > 200 => {
+            Err(Problem::invalid(vec![FieldProblem::new("/name", "must have at most 200 characters")]))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn listed<T: Serialize>(row: T, used_by: Vec<Named>) -> Listed<T> {
+    Listed { etag: etag(&row), row, state: State::Ok, text: String::new(), used_by }
+}
+
+fn users_of(config: &Config, uses: impl Fn(&Notification) -> bool) -> Vec<Named> {
+    let name = |notification: &Notification| Named { id: notification.id.to_string(), name: notification.name.clone() };
+    config.notifications.values().filter(|notification| uses(notification)).map(name).collect()
+}
+
+pub(super) async fn groups(hub: &Hub) -> Result<Vec<GroupView>, Problem> {
+    let config = hub.config();
+    let orders: Vec<_> = config.groups.values().map(|group| (group.clone(), config.group_order(&group.id))).collect();
+    let owners = hub
+        .way
+        .look(move |node| orders.into_iter().map(|(group, order)| (group, node.would_own(&order))).collect::<Vec<_>>())
+        .await
+        .map_err(|error| Problem::unavailable(error.to_string()))?;
+    let mut views: Vec<GroupView> = owners
+        .into_iter()
+        .map(|(group, sends)| {
+            let uses = config.triggers.values().filter(|trigger| trigger.group == group.id);
+            let used_by =
+                uses.map(|trigger| Named { id: trigger.id.to_string(), name: trigger.name.clone() }).collect();
+            GroupView { listed: listed(group, used_by), sends }
+        })
+        .collect();
+    views.sort_by_key(|view| (view.listed.row.id.as_str() != DEFAULT_GROUP, view.listed.row.name.to_lowercase()));
+    Ok(views)
+}
+
+pub(super) async fn save_group(
+    answers: &Answers,
+    by: Actor,
+    mut group: PriorityGroup,
+    seen: Expect,
+) -> Result<GroupId, Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    if group.id.as_str().is_empty() {
+        group.id = GroupId(key_from(&group.name, |key| config.groups.contains_key(&GroupId::from(key))));
+    }
+    named(&group.name)?;
+    let present = config.groups.get(&group.id);
+    let mut problems = Vec::new();
+    if group.id.as_str() == DEFAULT_GROUP && present.is_some_and(|present| present.name != group.name) {
+        problems.push(FieldProblem::new("/name", "cannot be changed: this group always exists under its name"));
+    }
+    let same_name = |other: &&PriorityGroup| other.id != group.id && other.name.eq_ignore_ascii_case(&group.name);
+    if config.groups.values().any(|other| same_name(&other)) {
+        problems.push(FieldProblem::new("/name", "is taken by another priority group; choose another"));
+    }
+    for (index, server) in group.servers.iter().enumerate() {
+        if !config.servers.get(server).is_some_and(|row| !row.deprovisioned) {
+            problems
+                .push(FieldProblem::new(format!("/servers/{index}"), format!("{server} is not a server of this site")));
+        }
+        if group.servers[..index].contains(server) {
+            problems.push(FieldProblem::new(format!("/servers/{index}"), "stands in the list twice"));
+        }
+    }
+    if group.servers.is_empty() {
+        problems.push(FieldProblem::new("/servers", "must hold at least one server, or nobody would send"));
+    }
+    if !problems.is_empty() {
+        return Err(Problem::invalid(problems));
+    }
+    let expected = expect(Table::PriorityGroups, group.id.as_str(), "priority group", present, &seen)?;
+    let change = Change::put(Table::PriorityGroups, group.id.as_str(), &group);
+    write(answers, by, format!("saved priority group {:?}", group.name), vec![change], expected).await?;
+    Ok(group.id)
+}
+
+pub(super) async fn delete_group(
+    answers: &Answers,
+    by: Actor,
+    id: GroupId,
+    seen: Expect,
+) -> Result<GroupDeleted, Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    if id.as_str() == DEFAULT_GROUP {
+        return Err(Problem::new(
+            422,
+            "Not deleted",
+            "The priority group DEFAULT always exists and cannot be deleted.",
+        ));
+    }
+    let present = config.groups.get(&id).ok_or_else(|| Problem::not_found("priority group", &id))?;
+    let expected = expect(Table::PriorityGroups, id.as_str(), "priority group", Some(present), &seen)?;
+    let moved_to = GroupId::from(DEFAULT_GROUP);
+    let mut changes = Vec::new();
+    let mut triggers = Vec::new();
+    for trigger in config.triggers.values().filter(|trigger| trigger.group == id) {
+        let moved = Trigger { group: moved_to.clone(), ..trigger.clone() };
+        changes.push(Change::put(Table::Triggers, trigger.id.as_str(), &moved));
+        triggers.push(trigger.id.clone());
+    }
+    changes.push(Change::delete(Table::PriorityGroups, id.as_str()));
+    write(answers, by, format!("deleted priority group {:?}", present.name), changes, expected).await?;
+    Ok(GroupDeleted { moved_to, triggers })
+}
+
+pub(super) fn endpoints(hub: &Hub) -> Vec<Listed<Endpoint>> {
+    let config = hub.config();
+    let health = hub.drivers.endpoint_health();
+    let mut all: Vec<Listed<Endpoint>> = config
+        .endpoints
+        .values()
+        .map(|row| {
+            let used_by = users_of(&config, |notification| notification.endpoints.contains(&row.id));
+            let mut shown = listed(row.clone(), used_by);
+            blank_secrets(&schemas(hub, &row.driver).endpoint, &mut shown.row.address);
+            match health.get(row.id.as_str()) {
+                Some(status) => {
+                    use onealert_plugin_api::document::Health;
+                    shown.state = match status.health {
+                        Health::Ok => State::Ok,
+                        Health::Warning | Health::Unknown => State::Warning,
+                        Health::Error => State::Bad,
+                    };
+                    shown.text.clone_from(&status.detail);
+                }
+                None => shown.text = "Not looked at yet".to_owned(),
+            }
+            shown
+        })
+        .collect();
+    all.sort_by_key(|listed| listed.row.name.to_lowercase());
+    all
+}
+
+pub(super) async fn save_endpoint(
+    answers: &Answers,
+    by: Actor,
+    mut row: Endpoint,
+    seen: Expect,
+) -> Result<EndpointId, Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    if row.id.as_str().is_empty() {
+        row.id = EndpointId(key_from(&row.name, |key| config.endpoints.contains_key(&EndpointId::from(key))));
+    }
+    named(&row.name)?;
+    if !config.drivers.contains_key(&row.driver) {
+        let message = format!("{} is not an enabled driver; enable it on the Drivers page first", row.driver);
+        return Err(Problem::invalid(vec![FieldProblem::new("/driver", message)]));
+    }
+    let present = config.endpoints.get(&row.id);
+    if let Some(present) = present.filter(|present| present.driver == row.driver) {
+        keep_secrets(&schemas(&answers.0, &row.driver).endpoint, &present.address, &mut row.address);
+    }
+    let expected = expect(Table::Endpoints, row.id.as_str(), "endpoint", present, &seen)?;
+    let change = Change::put(Table::Endpoints, row.id.as_str(), &row);
+    write(answers, by, format!("saved endpoint {:?}", row.name), vec![change], expected).await?;
+    Ok(row.id)
+}
+
+pub(super) async fn delete_endpoint(answers: &Answers, by: Actor, id: EndpointId, seen: Expect) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    let present = config.endpoints.get(&id).ok_or_else(|| Problem::not_found("endpoint", &id))?;
+    let expected = expect(Table::Endpoints, id.as_str(), "endpoint", Some(present), &seen)?;
+    let mut changes = without(&config, |row| row.endpoints.retain(|used| *used != id));
+    changes.push(Change::delete(Table::Endpoints, id.as_str()));
+    write(answers, by, format!("deleted endpoint {:?}", present.name), changes, expected).await
+}
+
+/// The notifications that `take` changes, as changes.
+fn without(config: &Config, take: impl Fn(&mut Notification)) -> Vec<Change> {
+    let changed = |row: &Notification| {
+        let mut changed = row.clone();
+        take(&mut changed);
+        (changed != *row).then(|| Change::put(Table::Notifications, row.id.as_str(), &changed))
+    };
+    config.notifications.values().filter_map(changed).collect()
+}
+
+pub(super) fn triggers(hub: &Hub) -> Vec<Listed<Trigger>> {
+    let config = hub.config();
+    let mut all: Vec<Listed<Trigger>> = config
+        .triggers
+        .values()
+        .map(|row| {
+            let mut shown =
+                listed(row.clone(), users_of(&config, |notification| notification.triggers.contains(&row.id)));
+            if let Some(driver) = &row.driver {
+                blank_secrets(&schemas(hub, driver).trigger, &mut shown.row.settings);
+            }
+            shown
+        })
+        .collect();
+    all.sort_by_key(|listed| listed.row.name.to_lowercase());
+    all
+}
+
+pub(super) async fn save_trigger(
+    answers: &Answers,
+    by: Actor,
+    mut row: Trigger,
+    seen: Expect,
+) -> Result<TriggerId, Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    if row.id.as_str().is_empty() {
+        row.id = TriggerId(key_from(&row.name, |key| config.triggers.contains_key(&TriggerId::from(key))));
+    }
+    named(&row.name)?;
+    let mut problems = Vec::new();
+    if let Some(driver) = row.driver.as_ref().filter(|driver| !config.drivers.contains_key(driver)) {
+        problems.push(FieldProblem::new("/driver", format!("{driver} is not an enabled driver; enable it first")));
+    }
+    if !config.groups.contains_key(&row.group) {
+        problems.push(FieldProblem::new(
+            "/group",
+            format!("{} is not a priority group; choose one of the list", row.group),
+        ));
+    }
+    if !problems.is_empty() {
+        return Err(Problem::invalid(problems));
+    }
+    let present = config.triggers.get(&row.id);
+    if let (Some(present), Some(driver)) = (present, &row.driver) {
+        keep_secrets(&schemas(&answers.0, driver).trigger, &present.settings, &mut row.settings);
+    }
+    let expected = expect(Table::Triggers, row.id.as_str(), "trigger", present, &seen)?;
+    let change = Change::put(Table::Triggers, row.id.as_str(), &row);
+    write(answers, by, format!("saved trigger {:?}", row.name), vec![change], expected).await?;
+    Ok(row.id)
+}
+
+pub(super) async fn delete_trigger(answers: &Answers, by: Actor, id: TriggerId, seen: Expect) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    let present = config.triggers.get(&id).ok_or_else(|| Problem::not_found("trigger", &id))?;
+    let expected = expect(Table::Triggers, id.as_str(), "trigger", Some(present), &seen)?;
+    let mut changes = without(&config, |row| row.triggers.retain(|used| *used != id));
+    changes.push(Change::delete(Table::Triggers, id.as_str()));
+    write(answers, by, format!("deleted trigger {:?}", present.name), changes, expected).await
+}
+
+pub(super) fn notifications(hub: &Hub) -> Vec<Listed<Notification>> {
+    let mut all: Vec<_> = hub.config().notifications.values().map(|row| listed(row.clone(), Vec::new())).collect();
+    all.sort_by_key(|listed| listed.row.name.to_lowercase());
+    all
+}
+
+pub(super) async fn save_notification(
+    answers: &Answers,
+    by: Actor,
+    mut row: Notification,
+    seen: Expect,
+) -> Result<NotificationId, Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    if row.id.as_str().is_empty() {
+        row.id =
+            NotificationId(key_from(&row.name, |key| config.notifications.contains_key(&NotificationId::from(key))));
+    }
+    named(&row.name)?;
+    let mut problems = Vec::new();
+    for (index, trigger) in row.triggers.iter().enumerate() {
+        if !config.triggers.contains_key(trigger) {
+            problems.push(FieldProblem::new(format!("/triggers/{index}"), format!("{trigger} is not a trigger")));
+        }
+    }
+    for (index, endpoint) in row.endpoints.iter().enumerate() {
+        if !config.endpoints.contains_key(endpoint) {
+            problems.push(FieldProblem::new(format!("/endpoints/{index}"), format!("{endpoint} is not an endpoint")));
+        } else if row.endpoints[..index].contains(endpoint) {
+            problems
+                .push(FieldProblem::new(format!("/endpoints/{index}"), format!("{endpoint} stands in the list twice")));
+        }
+    }
+    if !(1..=100).contains(&row.message.repeats) {
+        problems.push(FieldProblem::new("/message/repeats", "must be from 1 to 100"));
+    }
+    if !problems.is_empty() {
+        return Err(Problem::invalid(problems));
+    }
+    let present = config.notifications.get(&row.id);
+    let expected = expect(Table::Notifications, row.id.as_str(), "notification", present, &seen)?;
+    let change = Change::put(Table::Notifications, row.id.as_str(), &row);
+    write(answers, by, format!("saved notification {:?}", row.name), vec![change], expected).await?;
+    Ok(row.id)
+}
+
+pub(super) async fn delete_notification(
+    answers: &Answers,
+    by: Actor,
+    id: NotificationId,
+    seen: Expect,
+) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    let present = config.notifications.get(&id).ok_or_else(|| Problem::not_found("notification", &id))?;
+    let expected = expect(Table::Notifications, id.as_str(), "notification", Some(present), &seen)?;
+    let change = Change::delete(Table::Notifications, id.as_str());
+    write(answers, by, format!("deleted notification {:?}", present.name), vec![change], expected).await
+}

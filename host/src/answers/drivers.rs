@@ -1,0 +1,338 @@
+//! Drivers as pages see them: found files, what is enabled, how it is on each server, settings.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use bytes::Bytes;
+use onealert_core::{
+    config::{Change, Config, Driver, Table},
+    ids::DriverId,
+    node::Node,
+    version::DriverVersion,
+};
+use onealert_drivers::{DriverState, Found, Verdict};
+use onealert_plugin_api::{
+    document::{Description, HttpRequest, HttpResponse, Problem as Finding},
+    schema,
+};
+use onealert_web::{
+    needs::{
+        Actor, DeviceAnswer, DeviceRequest, DriverDetail, DriverOnServer, DriverView, Drivers, Expect, FieldProblem,
+        FoundFile, LogLine, Problem, State, etag,
+    },
+    schema::{blank_secrets, keep_secrets},
+};
+use serde_json::Value;
+
+use super::{Answers, configure};
+use crate::hub::Hub;
+
+/// How long a driver may take to answer a device's request.
+const HTTP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The schemas of a driver; null where it is not known.
+pub(super) struct Schemas {
+    pub settings: Value,
+    pub endpoint: Value,
+    pub trigger: Value,
+}
+
+pub(super) fn schemas(hub: &Hub, driver: &DriverId) -> Schemas {
+    match description(hub, driver) {
+        Some(found) => {
+            Schemas { settings: found.settings_schema, endpoint: found.endpoint_schema, trigger: found.trigger_schema }
+        }
+        None => Schemas { settings: Value::Null, endpoint: Value::Null, trigger: Value::Null },
+    }
+}
+
+/// What the file in use says of itself, or the newest file found.
+fn description(hub: &Hub, driver: &DriverId) -> Option<Description> {
+    let in_use = hub.config().drivers.get(driver).map(|row| row.sha256.clone());
+    in_use
+        .and_then(|sha| hub.drivers.description(&sha))
+        .or_else(|| newest(&hub.drivers.found(), driver).map(|(_, it)| it))
+}
+
+/// The acceptable file of a driver with the highest version, with its sha256.
+fn newest(found: &[Found], driver: &DriverId) -> Option<(String, Description)> {
+    let ready = found.iter().filter_map(|file| match &file.verdict {
+        Verdict::Ready(description) if description.manifest.id == driver.as_str() => {
+            Some((file.sha256.clone()?, description.as_ref().clone()))
+        }
+        _ => None,
+    });
+    ready.max_by(|a, b| a.1.manifest.version.cmp(&b.1.manifest.version))
+}
+
+pub(super) async fn list(hub: &Hub) -> Result<Drivers, Problem> {
+    let config = hub.config();
+    let found = hub.drivers.found();
+    let theirs = peers(hub).await?;
+    let mut ids: Vec<DriverId> = config.drivers.keys().cloned().collect();
+    for file in &found {
+        if let Verdict::Ready(description) = &file.verdict {
+            ids.push(DriverId::from(description.manifest.id.as_str()));
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    let mut drivers: Vec<DriverView> = ids.iter().map(|id| view(hub, &config, &found, &theirs, id)).collect();
+    drivers.sort_by_key(|view| view.name.to_lowercase());
+    Ok(Drivers { drivers, files: found.iter().map(file).collect() })
+}
+
+fn file(found: &Found) -> FoundFile {
+    let name = Path::new(&found.file).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let (state, text) = match &found.verdict {
+        Verdict::Ready(_) => (State::Ok, "Can be used. It is not signed; enabling it pins this very file.".to_owned()),
+        Verdict::Waiting(text) => (State::Warning, text.clone()),
+        Verdict::Refused(text) => (State::Bad, text.clone()),
+    };
+    FoundFile {
+        file: name,
+        driver: found.manifest.as_ref().map(|manifest| DriverId::from(manifest.id.as_str())),
+        version: found.manifest.as_ref().map(|manifest| manifest.version.to_string()),
+        state,
+        text,
+    }
+}
+
+/// The drivers of the other servers, as each last said.
+type Theirs = BTreeMap<onealert_core::ids::ServerId, BTreeMap<DriverId, DriverVersion>>;
+
+async fn peers(hub: &Hub) -> Result<Theirs, Problem> {
+    let look = |node: &Node| {
+        node.peers().into_iter().filter_map(|peer| Some((peer.id, peer.standing?.versions.drivers))).collect::<Theirs>()
+    };
+    hub.way.look(look).await.map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &DriverId) -> DriverView {
+    let row = config.drivers.get(id);
+    let candidate = newest(found, id);
+    let described = description(hub, id).map(|description| description.manifest);
+    let enabled = row.is_some_and(|row| row.enabled);
+    let servers: Vec<DriverOnServer> =
+        if enabled { row.map(|row| on_servers(hub, config, theirs, row)).unwrap_or_default() } else { Vec::new() };
+    let worst = servers.iter().max_by_key(|server| server.state);
+    let update = candidate
+        .as_ref()
+        .map(|(_, found)| &found.manifest.version)
+        .filter(|version| row.is_some_and(|row| row.version < **version))
+        .map(ToString::to_string);
+    DriverView {
+        id: id.clone(),
+        name: row
+            .map(|row| row.name.clone())
+            .or(described.as_ref().map(|it| it.name.clone()))
+            .unwrap_or(id.to_string()),
+        vendor: described.map(|it| it.vendor).unwrap_or_default(),
+        enabled,
+        version: row
+            .map(|row| row.version.clone())
+            .or(candidate.map(|(_, it)| it.manifest.version))
+            .map(|v| v.to_string()),
+        update,
+        state: worst.map_or(State::Ok, |server| server.state),
+        text: match worst {
+            None => "Not enabled".to_owned(),
+            Some(server) if server.state == State::Ok => "Runs on every server".to_owned(),
+            Some(server) => format!("{}: {}", server.server_name, server.text),
+        },
+        endpoints: config.endpoints.values().filter(|endpoint| endpoint.driver == *id).count() as u32,
+        triggers: config.triggers.values().filter(|trigger| trigger.driver.as_ref() == Some(id)).count() as u32,
+        reaches: !schemas(hub, id).endpoint.is_null(),
+        watches: !schemas(hub, id).trigger.is_null(),
+        servers,
+    }
+}
+
+fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<DriverOnServer> {
+    let here = hub.drivers.status().into_iter().find(|status| status.id == row.id.as_str());
+    let alive = config.servers.values().filter(|server| !server.deprovisioned);
+    alive
+        .map(|server| {
+            let mut shown = DriverOnServer {
+                server: server.id,
+                server_name: server.name.clone(),
+                version: None,
+                matches: false,
+                state: State::Bad,
+                text: "Not running".to_owned(),
+                since: None,
+                restarts: 0,
+            };
+            if server.id == hub.server {
+                if let Some(status) = &here {
+                    shown.version = Some(status.version.clone());
+                    shown.matches = status.sha256 == row.sha256;
+                    (shown.state, shown.text) = words(status);
+                    shown.since = Some(onealert_core::time::Wall(status.since_ms));
+                    shown.restarts = status.restarts;
+                }
+                return shown;
+            }
+            match theirs.get(&server.id).map(|drivers| drivers.get(&row.id)) {
+                None => (shown.state, shown.text) = (State::Warning, "Server not heard".to_owned()),
+                Some(None) => "The driver does not run there".clone_into(&mut shown.text),
+                Some(Some(theirs)) => {
+                    shown.version = Some(theirs.version.to_string());
+                    shown.matches = theirs.sha256 == row.sha256 && theirs.version == row.version;
+                    (shown.state, shown.text) = if shown.matches {
+                        (State::Ok, "Runs".to_owned())
+                    } else {
+                        (State::Bad, format!("Runs version {}, the primary uses {}", theirs.version, row.version))
+                    };
+                }
+            }
+            shown
+        })
+        .collect()
+}
+
+fn words(status: &onealert_drivers::DriverStatus) -> (State, String) {
+    let last = status.last_end.as_deref().unwrap_or("no reason known");
+    match status.state {
+        DriverState::Running => (State::Ok, "Runs".to_owned()),
+        DriverState::Starting => (State::Warning, "Starting".to_owned()),
+        DriverState::Degraded => (State::Bad, format!("Ends again and again, tried at every activation: {last}")),
+        DriverState::Failed => (State::Bad, status.last_error.clone().unwrap_or_else(|| last.to_owned())),
+        DriverState::Stopped => (State::Bad, "Stopped".to_owned()),
+    }
+}
+
+/// One line for the status page.
+pub(super) fn brief(hub: &Hub, id: &str) -> (State, String) {
+    let status = hub.drivers.status().into_iter().find(|status| status.id == id);
+    status.map_or((State::Bad, "Not running".to_owned()), |status| words(&status))
+}
+
+pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Problem> {
+    let config = hub.config();
+    let found = hub.drivers.found();
+    let row = config.drivers.get(&id);
+    if row.is_none() && newest(&found, &id).is_none() {
+        return Err(Problem::not_found("driver", &id));
+    }
+    let theirs = peers(hub).await?;
+    let schemas = schemas(hub, &id);
+    let mut settings = row.map_or(Value::Null, |row| row.settings.clone());
+    blank_secrets(&schemas.settings, &mut settings);
+    let line = |event: onealert_drivers::Line| LogLine {
+        at: onealert_core::time::Wall(event.at_ms),
+        state: if event.serious { State::Warning } else { State::Ok },
+        source: id.to_string(),
+        text: event.text,
+    };
+    Ok(DriverDetail {
+        view: view(hub, &config, &found, &theirs, &id),
+        settings_schema: schemas.settings,
+        endpoint_schema: schemas.endpoint,
+        trigger_schema: schemas.trigger,
+        settings,
+        etag: row.map(etag).unwrap_or_default(),
+        events: hub.drivers.lines(id.as_str(), 50).into_iter().map(line).collect(),
+    })
+}
+
+/// Judges settings by schema and by the driver; gives them with their secrets, and the file they are for.
+pub(super) async fn check(
+    hub: &Hub,
+    id: &DriverId,
+    mut settings: Value,
+) -> Result<(Value, String, Description), Problem> {
+    let config = hub.config();
+    let row = config.drivers.get(id);
+    let (sha256, described) =
+        match row.and_then(|row| Some((row.sha256.clone(), hub.drivers.description(&row.sha256)?))) {
+            Some(known) => known,
+            None => newest(&hub.drivers.found(), id).ok_or_else(|| Problem::not_found("driver", id))?,
+        };
+    if let Some(row) = row {
+        keep_secrets(&described.settings_schema, &row.settings, &mut settings);
+    }
+    let problems: Vec<FieldProblem> = schema::validate(&described.settings_schema, &settings)
+        .into_iter()
+        .map(|finding| FieldProblem::new(finding.path, finding.message))
+        .collect();
+    if !problems.is_empty() {
+        return Err(Problem::invalid(problems));
+    }
+    let findings = hub.drivers.check_settings(&sha256, settings.clone()).await;
+    let findings: Vec<Finding> = findings.map_err(|failure| Problem::new(422, "Not accepted", failure.to_string()))?;
+    match findings.is_empty() {
+        true => Ok((settings, sha256, described)),
+        false => {
+            let field = |finding: Finding| FieldProblem::new(finding.path, finding.message);
+            Err(Problem::invalid(findings.into_iter().map(field).collect()))
+        }
+    }
+}
+
+/// Saves settings; with `enabled` also switches. The worker follows the configuration.
+pub(super) async fn save(
+    answers: &Answers,
+    by: Actor,
+    id: DriverId,
+    settings: Value,
+    seen: Expect,
+    enabled: Option<bool>,
+) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let hub = &answers.0;
+    let (settings, sha256, described) = check(hub, &id, settings).await?;
+    let config = hub.config();
+    let present = config.drivers.get(&id);
+    let row = Driver {
+        id: id.clone(),
+        name: described.manifest.name,
+        version: described.manifest.version,
+        sha256,
+        enabled: enabled.or(present.map(|row| row.enabled)).unwrap_or(false),
+        settings,
+    };
+    let seen = if present.is_none() { Expect::Any } else { seen };
+    let expected = configure::expect(Table::Drivers, id.as_str(), "driver", present, &seen)?;
+    let what = format!("{} driver {id} {}", if row.enabled { "enabled" } else { "saved" }, row.version);
+    configure::write(answers, by, what, vec![Change::put(Table::Drivers, id.as_str(), &row)], expected).await
+}
+
+pub(super) async fn disable(answers: &Answers, by: Actor, id: DriverId) -> Result<(), Problem> {
+    answers.must_configure()?;
+    let config = answers.0.config();
+    let row = config.drivers.get(&id).ok_or_else(|| Problem::not_found("driver", &id))?;
+    let row = Driver { enabled: false, ..row.clone() };
+    let change = Change::put(Table::Drivers, id.as_str(), &row);
+    configure::write(answers, by, format!("disabled driver {id}"), vec![change], Vec::new()).await
+}
+
+pub(super) async fn http(hub: &Hub, id: DriverId, request: DeviceRequest) -> Result<DeviceAnswer, Problem> {
+    if !hub.config().drivers.get(&id).is_some_and(|row| row.enabled) {
+        return Err(Problem::not_found("driver", &id));
+    }
+    let (body, body_base64) = match std::str::from_utf8(&request.body) {
+        Ok(text) => (text.to_owned(), String::new()),
+        Err(_) => {
+            use base64::Engine;
+            (String::new(), base64::engine::general_purpose::STANDARD.encode(&request.body))
+        }
+    };
+    let document = HttpRequest {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: request.headers,
+        body,
+        body_base64,
+        peer: request.peer.to_string(),
+    };
+    let body = serde_json::to_value(document).expect("a request is plain data with text keys");
+    let answer = hub.drivers.call(id.as_str(), "http", None, HTTP_DEADLINE, body).await;
+    let answer =
+        answer.map_err(|failure| Problem::unavailable(format!("The driver {id} did not answer: {failure}.")))?;
+    let answer: HttpResponse = serde_json::from_value(answer).map_err(|error| {
+        tracing::error!(driver = %id, %error, "the driver's answer to a request is not one");
+        Problem::internal()
+    })?;
+    Ok(DeviceAnswer { status: answer.status, content_type: answer.content_type, body: Bytes::from(answer.body) })
+}

@@ -1,0 +1,192 @@
+//! What pages and API ask for, answered from memory, the loop and the databases. One file a subject; this one only lists
+//! them.
+
+mod accounts;
+mod configure;
+mod drivers;
+mod sending;
+mod sent;
+mod status;
+
+use std::{net::IpAddr, sync::Arc};
+
+use onealert_core::{
+    config::{Endpoint, Notification, PriorityGroup, Role, Trigger},
+    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, TriggerId, UserId},
+};
+use onealert_web::needs::*;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::hub::Hub;
+pub use status::live;
+
+/// The host, as pages and API see it.
+pub struct Answers(pub Arc<Hub>);
+
+impl Needs for Answers {
+    fn identity(&self) -> Identity {
+        let hub = &self.0;
+        let config = hub.config();
+        let primary = config.primary().filter(|primary| primary.id != hub.server);
+        Identity {
+            id: hub.server,
+            name: config.servers.get(&hub.server).map_or_else(|| hub.settings.name.clone(), |row| row.name.clone()),
+            role: hub.role,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            primary: primary.map(|row| PrimaryLink { name: row.name.clone(), url: row.web.clone() }),
+            can_configure: self.can_configure(),
+        }
+    }
+    fn balancer_status(&self) -> BalancerStatus {
+        status::balancer(&self.0)
+    }
+    fn account(&self, user: &UserId) -> Option<Account> {
+        accounts::account(&self.0, user)
+    }
+    fn live(&self) -> watch::Receiver<Arc<Live>> {
+        self.0.live.subscribe()
+    }
+    fn sounds(&self) -> Sounds {
+        let tones = onealert_media::render::tone_names().iter().map(|name| (*name).to_owned()).collect();
+        let files = self.0.sound_files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        Sounds { tones, files }
+    }
+    fn authenticate(&self, user: &str, password: Password, _peer: IpAddr) -> Answer<'_, Account> {
+        let user = UserId(user.trim().to_lowercase());
+        Box::pin(async move { accounts::authenticate(&self.0, user, password).await })
+    }
+    fn users(&self) -> Answer<'_, Vec<UserView>> {
+        Box::pin(async { Ok(accounts::users(&self.0)) })
+    }
+    fn change_password(&self, by: Actor, old: Password, new: Password) -> Answer<'_, ()> {
+        Box::pin(async move { accounts::change_password(self, by, old, new).await })
+    }
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(async { status::status(&self.0).await })
+    }
+    fn running(&self) -> Answer<'_, Vec<Running>> {
+        Box::pin(async { status::running(&self.0).await })
+    }
+    fn sent(&self, query: SentQuery) -> Answer<'_, SentPage> {
+        Box::pin(async move { sent::page(&self.0, query).await })
+    }
+    fn sent_detail(&self, activation: ActivationId) -> Answer<'_, SentDetail> {
+        Box::pin(async move { sent::detail(&self.0, activation).await })
+    }
+    fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>> {
+        Box::pin(async move { sent::log(&self.0, log, limit).await })
+    }
+    fn send(&self, by: Actor, request: SendRequest) -> Answer<'_, Accepted> {
+        Box::pin(async move { sending::send(&self.0, by, request).await })
+    }
+    fn post_event(&self, by: Actor, trigger: TriggerId, event: EventIn) -> Answer<'_, Accepted> {
+        Box::pin(async move { sending::post_event(&self.0, by, trigger, event).await })
+    }
+    fn stop(&self, by: Actor, activation: ActivationId) -> Answer<'_, ()> {
+        Box::pin(async move { sending::stop(&self.0, by, activation).await })
+    }
+    fn stop_all(&self, by: Actor) -> Answer<'_, u32> {
+        Box::pin(async move { sending::stop_all(&self.0, by).await })
+    }
+    fn drivers(&self) -> Answer<'_, Drivers> {
+        Box::pin(async { drivers::list(&self.0).await })
+    }
+    fn driver(&self, id: DriverId) -> Answer<'_, DriverDetail> {
+        Box::pin(async move { drivers::detail(&self.0, id).await })
+    }
+    fn check_driver(&self, id: DriverId, settings: Value) -> Answer<'_, ()> {
+        Box::pin(async move { drivers::check(&self.0, &id, settings).await.map(|_| ()) })
+    }
+    fn enable_driver(&self, by: Actor, id: DriverId, settings: Value, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { drivers::save(self, by, id, settings, expect, Some(true)).await })
+    }
+    fn save_driver(&self, by: Actor, id: DriverId, settings: Value, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { drivers::save(self, by, id, settings, expect, None).await })
+    }
+    fn disable_driver(&self, by: Actor, id: DriverId) -> Answer<'_, ()> {
+        Box::pin(async move { drivers::disable(self, by, id).await })
+    }
+    fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
+        Box::pin(async move { drivers::http(&self.0, id, request).await })
+    }
+    fn groups(&self) -> Answer<'_, Vec<GroupView>> {
+        Box::pin(async { configure::groups(&self.0).await })
+    }
+    fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId> {
+        Box::pin(async move { configure::save_group(self, by, group, expect).await })
+    }
+    fn delete_group(&self, by: Actor, id: GroupId, expect: Expect) -> Answer<'_, GroupDeleted> {
+        Box::pin(async move { configure::delete_group(self, by, id, expect).await })
+    }
+    fn endpoints(&self) -> Answer<'_, Vec<Listed<Endpoint>>> {
+        Box::pin(async { Ok(configure::endpoints(&self.0)) })
+    }
+    fn endpoint(&self, id: EndpointId) -> Answer<'_, Listed<Endpoint>> {
+        Box::pin(async move { find(configure::endpoints(&self.0), "endpoint", |listed| listed.row.id == id, &id) })
+    }
+    fn save_endpoint(&self, by: Actor, endpoint: Endpoint, expect: Expect) -> Answer<'_, EndpointId> {
+        Box::pin(async move { configure::save_endpoint(self, by, endpoint, expect).await })
+    }
+    fn delete_endpoint(&self, by: Actor, id: EndpointId, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { configure::delete_endpoint(self, by, id, expect).await })
+    }
+    fn triggers(&self) -> Answer<'_, Vec<Listed<Trigger>>> {
+        Box::pin(async { Ok(configure::triggers(&self.0)) })
+    }
+    fn trigger(&self, id: TriggerId) -> Answer<'_, Listed<Trigger>> {
+        Box::pin(async move { find(configure::triggers(&self.0), "trigger", |listed| listed.row.id == id, &id) })
+    }
+    fn save_trigger(&self, by: Actor, trigger: Trigger, expect: Expect) -> Answer<'_, TriggerId> {
+        Box::pin(async move { configure::save_trigger(self, by, trigger, expect).await })
+    }
+    fn delete_trigger(&self, by: Actor, id: TriggerId, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { configure::delete_trigger(self, by, id, expect).await })
+    }
+    fn notifications(&self) -> Answer<'_, Vec<Listed<Notification>>> {
+        Box::pin(async { Ok(configure::notifications(&self.0)) })
+    }
+    fn notification(&self, id: NotificationId) -> Answer<'_, Listed<Notification>> {
+        Box::pin(
+            async move { find(configure::notifications(&self.0), "notification", |listed| listed.row.id == id, &id) },
+        )
+    }
+    fn save_notification(&self, by: Actor, notification: Notification, expect: Expect) -> Answer<'_, NotificationId> {
+        Box::pin(async move { configure::save_notification(self, by, notification, expect).await })
+    }
+    fn delete_notification(&self, by: Actor, id: NotificationId, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { configure::delete_notification(self, by, id, expect).await })
+    }
+}
+
+impl Answers {
+    /// Whether configuration may be changed here; why not otherwise.
+    fn can_configure(&self) -> Result<(), String> {
+        match self.0.role {
+            Role::Primary => Ok(()),
+            Role::Secondary => {
+                Err("This is a secondary server. Configuration is changed on the primary and copied here; \
+                                    notifications can be sent from here."
+                    .to_owned())
+            }
+        }
+    }
+
+    /// The refusal of a write on a server that may not configure.
+    fn must_configure(&self) -> Result<(), Problem> {
+        self.can_configure().map_err(|why| {
+            let config = self.0.config();
+            let primary = config.primary().map(|row| row.web.clone());
+            Problem::read_only(why, primary)
+        })
+    }
+}
+
+fn find<T>(
+    all: Vec<Listed<T>>,
+    kind: &str,
+    is: impl Fn(&Listed<T>) -> bool,
+    key: &impl std::fmt::Display,
+) -> Result<Listed<T>, Problem> {
+    all.into_iter().find(is).ok_or_else(|| Problem::not_found(kind, key))
+}

@@ -1,0 +1,306 @@
+//! The state of the installation, for the status page, the live stream and load balancers.
+
+use std::{borrow::Cow, time::Duration};
+
+use onealert_core::{
+    activation::EndpointState,
+    config::{Role, Server},
+    ids::ServerId,
+    knowledge::Knowledge,
+    node::Node,
+    version::compare,
+    view::{Belief, PeerView},
+};
+use onealert_web::needs::{
+    Attention, BalancerStatus, Beat, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
+};
+
+use super::drivers;
+use crate::hub::Hub;
+
+/// A loop that has not turned for this long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// What a load balancer is told (redundancy sheet, section 9). From memory, without waiting for anything.
+pub(super) fn balancer(hub: &Hub) -> BalancerStatus {
+    let duty = *hub.standing.borrow();
+    let role = match hub.role {
+        Role::Primary => "Primary",
+        Role::Secondary => "Secondary",
+    };
+    let gone = hub.config().servers.get(&hub.server).is_none_or(|row| row.deprovisioned);
+    let (status, line) = if hub.way.last_turn() > STUCK {
+        (503, Cow::Borrowed("Not Working: the core is stuck"))
+    } else if gone {
+        (503, Cow::Owned(format!("{role} Deprovisioned")))
+    } else if duty.draining {
+        (404, Cow::Owned(format!("{role} Draining")))
+    } else if !hub.is_ready() {
+        (404, Cow::Owned(format!("{role} Starting")))
+    } else if duty.held {
+        (404, Cow::Owned(format!("{role} Holding")))
+    } else {
+        let word = if duty.owner { "Active" } else { "Standby" };
+        (200, Cow::Owned(format!("{role} {word}")))
+    };
+    BalancerStatus { status, line }
+}
+
+pub(super) async fn status(hub: &Hub) -> Result<Status, Problem> {
+    Ok(live(hub).await?.status)
+}
+
+pub(super) async fn running(hub: &Hub) -> Result<Vec<Running>, Problem> {
+    Ok(live(hub).await?.running)
+}
+
+/// What the core shows at one moment.
+struct Seen {
+    peers: Vec<PeerView>,
+    owners: Vec<(String, u32, Vec<ServerId>, Option<ServerId>)>,
+    activations: Vec<Knowledge>,
+    held: bool,
+    resuming: bool,
+    draining: bool,
+    now: onealert_core::time::Mono,
+}
+
+/// The whole live state.
+///
+/// # Errors
+/// The server is stopping.
+pub async fn live(hub: &Hub) -> Result<Live, Problem> {
+    let config = hub.config();
+    let groups: Vec<_> =
+        config.groups.values().map(|group| (group.name.clone(), config.group_order(&group.id))).collect();
+    let now = hub.clock.now().mono;
+    let look = move |node: &Node| Seen {
+        peers: node.peers(),
+        owners: groups
+            .into_iter()
+            .map(|(name, order)| {
+                let owner = node.would_own(&order);
+                (name, 0, order, owner)
+            })
+            .collect(),
+        activations: node.activations().filter(|known| known.ended.is_none()).cloned().collect(),
+        held: node.is_held(),
+        resuming: node.is_resuming(),
+        draining: node.is_draining(),
+        now,
+    };
+    let seen = hub.way.look(look).await.map_err(|error| Problem::unavailable(error.to_string()))?;
+    let mut servers: Vec<ServerStatus> = config
+        .servers
+        .values()
+        .filter(|row| !row.deprovisioned)
+        .map(|row| if row.id == hub.server { this(hub, row, &seen) } else { other(hub, row, &seen) })
+        .collect();
+    servers.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
+    let attention = attention(&servers);
+    let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
+    let mut running: Vec<Running> = seen.activations.iter().map(|known| run(known, &name(known.owner))).collect();
+    running.sort_by_key(|run| std::cmp::Reverse(run.accepted));
+    Ok(Live { status: Status { at: crate::clock::wall(), servers, attention }, running })
+}
+
+fn run(known: &Knowledge, server: &str) -> Running {
+    let count = |is: fn(&EndpointState) -> bool| known.states.iter().filter(|state| is(state)).count() as u32;
+    Running {
+        activation: known.content.id,
+        name: known.content.name.clone(),
+        server: server.to_owned(),
+        accepted: known.content.accepted,
+        text: match (known.stopped, known.started) {
+            (true, _) => "Stopping".to_owned(),
+            (false, true) => "Sending".to_owned(),
+            (false, false) => "Waiting for its server to begin".to_owned(),
+        },
+        reached: count(|state| matches!(state, EndpointState::Acked { .. })),
+        failed: count(|state| matches!(state, EndpointState::Failed { .. })),
+        meant: known.states.len() as u32,
+        degraded: known.degraded,
+    }
+}
+
+fn duties(row: &Server, seen: &Seen) -> Vec<Duty> {
+    let place = |order: &[ServerId]| order.iter().position(|id| *id == row.id).map(|index| index as u32 + 1);
+    let duty = |(group, _, order, owner): &(String, u32, Vec<ServerId>, Option<ServerId>)| {
+        Some(Duty { group: group.clone(), place: place(order)?, sends: *owner == Some(row.id) })
+    };
+    seen.owners.iter().filter_map(duty).collect()
+}
+
+fn owned(row: &Server, seen: &Seen) -> u32 {
+    seen.activations.iter().filter(|known| known.owner == row.id).count() as u32
+}
+
+fn blank(row: &Server, seen: &Seen) -> ServerStatus {
+    ServerStatus {
+        id: row.id,
+        name: row.name.clone(),
+        role: row.role,
+        this: false,
+        web: row.web.clone(),
+        state: State::Ok,
+        text: String::new(),
+        heard_ms_ago: None,
+        heartbeats: Vec::new(),
+        epoch: None,
+        position: None,
+        lag: None,
+        versions: Default::default(),
+        differences: Vec::new(),
+        clock_offset_ms: None,
+        started: None,
+        holds: None,
+        duties: duties(row, seen),
+        drivers: Vec::new(),
+        running: owned(row, seen),
+    }
+}
+
+fn versions(set: &onealert_core::version::VersionSet) -> std::collections::BTreeMap<String, String> {
+    [
+        ("product", set.product.to_string()),
+        ("platform", set.platform.clone()),
+        ("plugin api", set.plugin_api.to_string()),
+        ("schema", set.schema.to_string()),
+        ("protocol", set.protocol.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
+    let config = hub.config();
+    let position = hub.configuration.now().position;
+    let duties = duties(row, seen);
+    let sends = duties.iter().any(|duty| duty.sends);
+    let enabled = config.drivers.values().filter(|driver| driver.enabled);
+    let drivers: Vec<DriverBrief> = enabled
+        .map(|driver| {
+            let (state, text) = drivers::brief(hub, driver.id.as_str());
+            let version = Some(driver.version.to_string());
+            DriverBrief { id: driver.id.clone(), name: driver.name.clone(), version, state, text }
+        })
+        .collect();
+    let sync = hub.sync_state.borrow().clone();
+    let (state, text) = if seen.draining {
+        (State::Warning, "Draining: takes no new activations".to_owned())
+    } else if seen.resuming {
+        (State::Warning, "Came back; asking the others before it goes on".to_owned())
+    } else if seen.held {
+        (State::Warning, "Came back recently; owns nothing until its hold-down has passed".to_owned())
+    } else if sync.state != State::Ok {
+        (sync.state, sync.text)
+    } else {
+        (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() })
+    };
+    ServerStatus {
+        this: true,
+        state: state.max(drivers.iter().map(|driver| driver.state.min(State::Warning)).max().unwrap_or(State::Ok)),
+        text,
+        epoch: Some(position.epoch.to_string()),
+        position: Some(position.lsn),
+        versions: versions(&hub.versions()),
+        started: Some(hub.started),
+        holds: seen.held.then(|| "Came back recently".to_owned()),
+        drivers,
+        heartbeats: vec![Beat::Ok],
+        ..blank(row, seen)
+    }
+}
+
+fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
+    let mut shown = blank(row, seen);
+    let Some(peer) = seen.peers.iter().find(|peer| peer.id == row.id) else {
+        (shown.state, shown.text) = (State::Warning, "Not heard yet".to_owned());
+        return shown;
+    };
+    shown.heard_ms_ago = peer.last_heard.map(|at| (seen.now - at).as_millis());
+    shown.clock_offset_ms = peer.offset_ms;
+    let ago = || match shown.heard_ms_ago {
+        Some(ms) => format!("not heard for {} s", ms.div_ceil(1000)),
+        None => "never heard".to_owned(),
+    };
+    let sends = shown.duties.iter().any(|duty| duty.sends);
+    (shown.state, shown.text) = match peer.belief {
+        Belief::Up => (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() }),
+        Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
+        Belief::Held => (State::Warning, "Came back recently; owns nothing until its hold-down has passed".to_owned()),
+        Belief::Down if peer.draining => (State::Warning, "Draining".to_owned()),
+        Belief::Down => (State::Bad, format!("Down, {}", ago())),
+    };
+    shown.heartbeats = vec![if peer.belief == Belief::Down { Beat::Missed } else { Beat::Ok }];
+    shown.holds = peer.held_for.map(|left| format!("owns nothing for {} s more", left.as_millis().div_ceil(1000)));
+    if let Some(standing) = &peer.standing {
+        shown.epoch = Some(standing.position.epoch.to_string());
+        shown.position = Some(standing.position.lsn);
+        let ours = hub.configuration.now().position;
+        if ours.epoch == standing.position.epoch && row.role == Role::Secondary {
+            shown.lag = Some(ours.lsn.saturating_sub(standing.position.lsn));
+        }
+        shown.versions = versions(&standing.versions);
+        shown.started = Some(standing.started);
+        let verdict = compare(&hub.versions(), &standing.versions);
+        let sentence = |it: &onealert_core::version::Difference| {
+            format!("{}: {} here, {} there. {}", it.what, it.ours, it.theirs, it.advice)
+        };
+        shown.differences = verdict.differences.iter().map(sentence).collect();
+        if verdict.differences.iter().any(|difference| difference.stops_sync) {
+            shown.state = State::Bad;
+        }
+        let config = hub.config();
+        let drivers = standing.versions.drivers.iter().map(|(id, version)| {
+            let row = config.drivers.get(id);
+            let matches = row.is_some_and(|row| row.sha256 == version.sha256);
+            DriverBrief {
+                id: id.clone(),
+                name: row.map_or_else(|| id.to_string(), |row| row.name.clone()),
+                version: Some(version.version.to_string()),
+                state: if matches { State::Ok } else { State::Bad },
+                text: if matches { "Runs".to_owned() } else { "Differs from the primary's".to_owned() },
+            }
+        });
+        shown.drivers = drivers.collect();
+    }
+    shown
+}
+
+fn attention(servers: &[ServerStatus]) -> Vec<Attention> {
+    let mut list = Vec::new();
+    for server in servers.iter().filter(|server| server.state != State::Ok) {
+        let others = servers.iter().filter(|other| other.id != server.id && other.state != State::Bad).count();
+        let effect = match (server.role, server.state) {
+            (Role::Primary, State::Bad) => {
+                "Notifications are sent by the other servers. Configuration is locked until it returns."
+            }
+            (_, State::Bad) if others > 0 => "The other servers send in its place.",
+            (_, State::Bad) => "No other server is up.",
+            _ => "Sending goes on.",
+        };
+        list.push(Attention {
+            state: server.state,
+            what: format!("{}: {}", server.name, server.text),
+            since: None,
+            effect: effect.to_owned(),
+            action: "Show the server".to_owned(),
+            href: format!("/status?server={}", server.id),
+        });
+    }
+    for server in servers {
+        for driver in server.drivers.iter().filter(|driver| driver.state == State::Bad) {
+            list.push(Attention {
+                state: State::Bad,
+                what: format!("{} on {}: {}", driver.name, server.name, driver.text),
+                since: None,
+                effect: "Endpoints of this driver may not be reached from that server.".to_owned(),
+                action: "Show the driver".to_owned(),
+                href: format!("/drivers/{}", driver.id),
+            });
+        }
+    }
+    list.sort_by_key(|entry| std::cmp::Reverse(entry.state));
+    list
+}

@@ -1,0 +1,546 @@
+//! Starting and stopping: what is made in which order, and in which order it ends. Wiring only.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use onealert_core::{
+    answer::{Enrolment, PrimaryView, answer},
+    config::Role,
+    effect::Refusal,
+    ids::{EpochId, Incarnation},
+    node::{Identity as NodeIdentity, Node},
+    peer_message::Standing,
+    replicate::{SyncAnswer, SyncHello},
+    time::{Span, Wall},
+    tuning::{BadTuning, Tuning},
+    version::VersionSet,
+};
+use onealert_drivers::{Config as DriverConfig, Drivers, Timings};
+use onealert_media::engine::EngineError;
+use onealert_peers::{
+    Identity, IdentityError, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, OwnRecords, Publisher,
+    PublisherConfig, PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
+    join::JoinService,
+};
+use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, LocalStore, StoreError, local};
+use onealert_web::{
+    ServeConfig,
+    needs::{Live, State, Status},
+    serve,
+};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    answers::Answers,
+    clock::Clock,
+    configuration::{Configuration, ConfigurationError},
+    deliver::Deliveries,
+    drive::{Driver, Happened, Loop, Taken},
+    enrol::Gate,
+    follow::{self, Followers},
+    hub::{Hub, Ring, SyncState},
+    install::{self, InstallError},
+    intake::Asked,
+    passwords::Passwords,
+    records::Records,
+    settings::Settings,
+    sound::Sound,
+    world::Outside,
+};
+
+/// A balancer must have seen the 404 of a draining server before its doors close.
+const DRAIN_LEAST: Duration = Duration::from_secs(3);
+/// A drain does not wait longer than this for running deliveries; another server takes them over.
+const DRAIN_MOST: Duration = Duration::from_secs(20);
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// A database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The configuration.
+    #[error("configuration: {0}")]
+    Configuration(#[from] ConfigurationError),
+    /// Key or certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Redundancy times that do not fit together.
+    #[error("timing: {0}")]
+    Timing(#[from] BadTuning),
+    /// The audio sender.
+    #[error(transparent)]
+    Sound(#[from] EngineError),
+    /// A port is taken, or not allowed.
+    #[error("cannot listen on {address} for {what}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// For what.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something else that the system refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// A running server.
+pub struct App {
+    hub: Arc<Hub>,
+    stop: watch::Sender<bool>,
+    mesh: Mesh,
+    door: Listener,
+    subscriber: Option<Arc<Subscriber>>,
+    looping: tokio::task::JoinHandle<()>,
+    serving: tokio::task::JoinHandle<()>,
+    /// Where it listens, for people.
+    pub listening: Listening,
+}
+
+/// Where a server listens, and what its operator has to know at the start.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// For the other servers.
+    pub mesh: SocketAddr,
+    /// Pages without TLS.
+    pub http: Option<SocketAddr>,
+    /// Pages with TLS.
+    pub https: Option<SocketAddr>,
+    /// The site's fingerprint, which a joining server may be given.
+    pub fingerprint: String,
+    /// The first administrator's password, if it was drawn at this start.
+    pub drawn_password: Option<String>,
+    /// Primary or secondary.
+    pub role: Role,
+    /// This server's display name.
+    pub name: String,
+}
+
+fn bind(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| StartError::Listen { address, what, source })
+}
+
+impl App {
+    /// Starts a server. Returns when it listens and has read everything that it kept.
+    ///
+    /// # Errors
+    /// Something that it needs cannot be had; the text names it.
+    pub async fn start(settings: Settings) -> Result<App, StartError> {
+        let clock = Clock::new();
+        let started = clock.now().wall;
+        let (mesh_listener, mesh_address) = bind(settings.listen.mesh, "the other servers")?;
+        let http = settings.listen.http.map(|address| bind(address, "pages")).transpose()?;
+        let https = settings.listen.https.map(|address| bind(address, "pages with TLS")).transpose()?;
+        let (http_address, https_address) = (http.as_ref().map(|it| it.1), https.as_ref().map(|it| it.1));
+        let advertised = (
+            install::advertised_mesh(&settings, mesh_address),
+            install::advertised_web(&settings, https_address, http_address),
+        );
+        let folder = {
+            let (settings, (mesh, web)) = (settings.clone(), advertised);
+            let opened = tokio::task::spawn_blocking(move || install::open(&settings, &mesh, &web)).await;
+            opened.map_err(|error| StartError::Io {
+                doing: "open the data folder",
+                source: std::io::Error::other(error),
+            })??
+        };
+        let me = folder.me;
+        let boot = u64::from_be_bytes(crate::draw());
+        let heartbeat = Duration::from_millis(settings.timing.heartbeat_ms);
+        let tuning = Tuning::from_heartbeat(Span::millis(settings.timing.heartbeat_ms))?
+            .with_hold_down(Span::secs(settings.timing.hold_down_s))?;
+
+        // What was kept.
+        let (activations, recovered) = ActivationStore::open(&folder.path.join("activations.db"))?;
+        for row in &recovered.quarantined {
+            tracing::error!(
+                activation = row.id,
+                reason = row.reason,
+                "a stored activation cannot be read; it is set aside"
+            );
+        }
+        let history = HistoryStore::open(&folder.path.join("history.db"))?;
+        let records =
+            Records::start(me, history).map_err(|source| StartError::Io { doing: "start a thread", source })?;
+        records.reconcile(&recovered.knowledge)?;
+        let configuration = Configuration::open(Arc::new(folder.store))?;
+        let identity = Arc::new(folder.identity);
+        let roster = Roster::new([]);
+
+        // Sound, drivers, deliveries.
+        let (way, events) = Loop::new(clock);
+        let interface = folder.local.settings()?.remove(local::NETWORK_INTERFACE);
+        let interface = interface.unwrap_or_else(|| settings.media.interface.clone());
+        std::fs::create_dir_all(&settings.audio)
+            .map_err(|source| StartError::Io { doing: "make the audio folder", source })?;
+        let sound = Arc::new(Sound::start(&settings.media, &interface, &settings.audio)?);
+        let program = (PathBuf::from("/proc/self/exe"), vec!["driver-worker".to_owned()]);
+        let (drivers, driver_events) = Drivers::start(DriverConfig {
+            folder: settings.drivers.clone(),
+            store: folder.path.join("driver-store"),
+            state: folder.path.join("driver-state"),
+            worker: program,
+            timings: Timings::default(),
+        })
+        .map_err(|source| StartError::Io { doing: "open the driver folders", source })?;
+        let name = configuration.config().servers.get(&me.server).map_or(settings.name.clone(), |row| row.name.clone());
+        let address = settings.listen.mesh.ip().to_string();
+        let deliveries = Deliveries::new(me.server, name.clone(), address, drivers.clone(), sound, way.sender());
+
+        // The hub.
+        let (mesh, mesh_events) = Mesh::start(MeshConfig {
+            server: me.server,
+            incarnation: me.incarnation,
+            boot,
+            identity: identity.clone(),
+            roster: roster.clone(),
+            heartbeat,
+        })?;
+        let first_sync = match folder.role {
+            Role::Primary => SyncState { state: State::Ok, text: "Primary".to_owned() },
+            Role::Secondary => SyncState { state: State::Warning, text: "Not yet connected to the primary".to_owned() },
+        };
+        let empty =
+            Live { status: Status { at: started, servers: Vec::new(), attention: Vec::new() }, running: Vec::new() };
+        let hub = Arc::new(Hub {
+            server: me.server,
+            incarnation: me.incarnation,
+            role: folder.role,
+            started,
+            clock,
+            configuration,
+            way: way.clone(),
+            drivers,
+            deliveries: deliveries.clone(),
+            records: records.clone(),
+            passwords: Passwords::new(),
+            live: watch::Sender::new(Arc::new(empty)),
+            standing: watch::Sender::default(),
+            sync_log: Arc::new(Ring::default()),
+            sync_state: watch::Sender::new(first_sync),
+            ready: AtomicBool::new(false),
+            sound_files: Mutex::new(sound_files(&settings)),
+            settings,
+        });
+        let (dirty, drivers_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, stopped) = watch::channel(false);
+
+        // The loop.
+        let position = hub.configuration.now().position;
+        let standing = Standing {
+            newest_epoch: position.epoch,
+            position,
+            versions: hub.versions(),
+            started,
+            status: String::new(),
+        };
+        let identity_of_node = NodeIdentity { server: me.server, incarnation: me.incarnation, boot, started };
+        let config = hub.config();
+        let others = config.servers.values().filter(|row| row.id != me.server && !row.deprovisioned);
+        let peers = others.map(|row| row.id).collect();
+        let node = Node::new(identity_of_node, tuning, peers, standing, recovered.knowledge, clock.now());
+        let report = way.sender();
+        let writer = ActivationWriter::start(activations, move |written| {
+            let _ = report.send(match written.result {
+                Ok(()) => Happened::Persisted(written.ticket),
+                Err(reason) => Happened::PersistFailed(written.ticket, reason),
+            });
+        })?;
+        let outside = Outside {
+            mesh: mesh.clone(),
+            writer,
+            report: way.sender(),
+            deliveries,
+            records: records.clone(),
+            log: hub.sync_log.clone(),
+            dirty: dirty.clone(),
+        };
+        let looping = tokio::spawn(Driver::new(node, outside, &way, events).run());
+        tokio::spawn(relay(mesh_events, way.clone(), hub.clone()));
+
+        // Peers.
+        let local = Arc::new(folder.local);
+        let publisher = Publisher::new(PublisherConfig {
+            server: me.server,
+            roster: roster.clone(),
+            store: hub.configuration.store().clone(),
+            host: Arc::new(Publishes { hub: hub.clone() }),
+            activity: Arc::new(records.clone()),
+            heartbeat,
+        });
+        let subscriber = match folder.role {
+            Role::Primary => None,
+            Role::Secondary => {
+                let (subscriber, events) = Subscriber::start(
+                    SubscriberConfig {
+                        identity: identity.clone(),
+                        roster: roster.clone(),
+                        store: hub.configuration.store().clone(),
+                        host: Arc::new(Subscribes { hub: hub.clone(), local }),
+                        activity: Arc::new(OwnRecords { server: me.server, history: records.history() }),
+                        heartbeat,
+                    },
+                    None,
+                )?;
+                let subscriber = Arc::new(subscriber);
+                tokio::spawn(copy(hub.clone(), events, dirty.clone()));
+                tokio::spawn(deliver_records(records.clone(), subscriber.clone()));
+                Some(subscriber)
+            }
+        };
+        let join =
+            (folder.role == Role::Primary).then(|| JoinService::new(identity.clone(), Arc::new(Gate(hub.clone()))));
+        let services = Services { mesh: mesh.clone(), publisher: publisher.clone(), join };
+        let door = Listener::start(ListenerConfig::new(mesh_listener, identity.clone()), services)?;
+
+        // What follows the configuration, and pages.
+        let followers = Followers {
+            hub: hub.clone(),
+            mesh: mesh.clone(),
+            roster,
+            publisher,
+            subscriber: subscriber.clone(),
+            joined_to: folder.primary,
+            drivers_changed: drivers_changed.clone(),
+        };
+        tokio::spawn(followers.run(stopped.clone()));
+        tokio::spawn(follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
+        tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
+        let listening = Listening {
+            mesh: mesh_address,
+            http: http_address,
+            https: https_address,
+            fingerprint: identity.fingerprint(),
+            drawn_password: folder.drawn_password,
+            role: folder.role,
+            name,
+        };
+        let serving =
+            tokio::spawn(serve(Arc::new(Answers(hub.clone())), pages(&hub, http, https, &identity)?, stopped));
+        hub.ready.store(true, Ordering::Release);
+        Ok(App { hub, stop, mesh, door, subscriber, looping, serving, listening })
+    }
+
+    /// Stops in good order: takes nothing new, lets what runs finish or be taken over, then closes.
+    pub async fn stop(self) {
+        let began = Instant::now();
+        self.hub.way.tell(Happened::Drain);
+        self.hub.standing.send_modify(|duty| duty.draining = true);
+        let alone = self.hub.config().servers.values().filter(|row| !row.deprovisioned).count() <= 1;
+        let _ = tokio::time::timeout(DRAIN_MOST, self.looping).await;
+        // Without another server there is no balancer to wait for.
+        if !alone {
+            tokio::time::sleep_until((began + DRAIN_LEAST).into()).await;
+        }
+        self.stop.send_replace(true);
+        let _ = tokio::time::timeout(Duration::from_secs(6), self.serving).await;
+        if let Some(subscriber) = &self.subscriber {
+            subscriber.stop();
+        }
+        self.mesh.stop();
+        self.door.stop();
+        self.hub.drivers.stop();
+    }
+}
+
+fn pages(
+    hub: &Hub,
+    http: Option<(TcpListener, SocketAddr)>,
+    https: Option<(TcpListener, SocketAddr)>,
+    identity: &Identity,
+) -> Result<ServeConfig, StartError> {
+    let listener = |listener: TcpListener| {
+        tokio::net::TcpListener::from_std(listener)
+            .map_err(|source| StartError::Io { doing: "listen for pages", source })
+    };
+    let mut config = ServeConfig { allow_http_login: hub.settings.listen.allow_http_login, ..ServeConfig::default() };
+    if let Some((socket, _)) = http {
+        config.http.push(listener(socket)?);
+    }
+    if let Some((socket, _)) = https {
+        config.https.push((listener(socket)?, onealert_peers::tls::web_config(identity)?));
+    }
+    Ok(config)
+}
+
+fn sound_files(settings: &Settings) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(&settings.audio) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.to_lowercase().ends_with(".wav") && !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Hands what was asked to the loop and waits until all of it is safe.
+///
+/// # Errors
+/// The first activation that was refused.
+pub async fn submit(way: &Loop, asked: Asked) -> Result<Vec<Taken>, Refusal> {
+    if !asked.endings.is_empty() {
+        way.end(asked.endings).await.map_err(|_| Refusal::Draining)?;
+    }
+    // All at once: one slow write must not hold up the others.
+    let starts = asked.starts.into_iter().map(|content| way.trigger(content));
+    futures_util::future::join_all(starts).await.into_iter().collect()
+}
+
+/// Brings what peers say and what is seen of them to the loop.
+async fn relay(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            MeshEvent::Message { from, message, .. } => way.tell(Happened::Message(from, Box::new(message))),
+            MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
+            MeshEvent::TurnedAway { peer, reason } => {
+                let text = format!("server {peer} does not let this server in: {reason}");
+                tracing::warn!("{text}");
+                hub.sync_log.push(State::Bad, "mesh", text);
+            }
+        }
+    }
+}
+
+/// Tells the subscriber that there are records to send.
+async fn deliver_records(records: Records, subscriber: Arc<Subscriber>) {
+    let mut grown = records.grown();
+    while grown.changed().await.is_ok() {
+        subscriber.records_written();
+    }
+}
+
+/// Folds in what the primary sends.
+async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: Arc<Notify>) {
+    while let Some(event) = events.recv().await {
+        let text = event.to_string();
+        let (state, news) = match &event {
+            SyncEvent::Applied { position, changes } => {
+                if let Err(error) = hub.configuration.fold(changes, position.clone()) {
+                    tracing::error!(%error, "a change of the primary cannot be read; reading everything again");
+                    reload(&hub);
+                }
+                (State::Ok, None)
+            }
+            SyncEvent::Replaced { .. } | SyncEvent::Repaired { .. } => {
+                reload(&hub);
+                (State::Ok, None)
+            }
+            SyncEvent::InSync { .. } => (State::Ok, Some("In sync with the primary")),
+            SyncEvent::Connected { .. } | SyncEvent::RecordsDelivered { .. } => (State::Ok, None),
+            SyncEvent::Behind { .. } | SyncEvent::SnapshotBegun { .. } => {
+                (State::Warning, Some("Receiving configuration"))
+            }
+            SyncEvent::Disconnected { .. } => {
+                (State::Warning, Some("The primary cannot be reached; configuration is locked"))
+            }
+            SyncEvent::Withheld { .. } | SyncEvent::Diverged { .. } | SyncEvent::Fault { .. } => {
+                (State::Bad, Some(text.as_str()))
+            }
+        };
+        if let Some(news) = news {
+            hub.sync_state.send_replace(SyncState { state, text: news.to_owned() });
+        }
+        match state {
+            State::Ok => tracing::info!("sync: {text}"),
+            _ => tracing::warn!("sync: {text}"),
+        }
+        hub.sync_log.push(state, "sync", text);
+        dirty.notify_one();
+    }
+}
+
+fn reload(hub: &Hub) {
+    if let Err(error) = hub.configuration.reload() {
+        tracing::error!(%error, "the configuration cannot be read");
+    }
+}
+
+/// The primary's answers to those who call for configuration.
+struct Publishes {
+    hub: Arc<Hub>,
+}
+
+impl PublisherHost for Publishes {
+    fn answer(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError> {
+        let hub = &self.hub;
+        let store = hub.configuration.store();
+        let head = hub.configuration.now().position;
+        let epochs = store.epochs()?;
+        let tail = store.log_bounds()?.tail;
+        let digests_at = match &hello.position {
+            Some(position) => store.digests_at(position.lsn)?,
+            None => None,
+        };
+        let config = hub.config();
+        let limit = hub.settings.licence.secondaries;
+        let secondaries: Vec<_> = {
+            let mut rows: Vec<_> =
+                config.servers.values().filter(|row| row.role == Role::Secondary && !row.deprovisioned).collect();
+            rows.sort_by_key(|row| (row.enrolled, row.id));
+            rows.into_iter().map(|row| row.id).collect()
+        };
+        let enrolment = match config.servers.get(&hello.server) {
+            None => Enrolment::Unknown,
+            Some(row) if row.deprovisioned => Enrolment::Deprovisioned,
+            Some(_) => match secondaries.iter().position(|id| *id == hello.server) {
+                Some(place) if place >= limit as usize => Enrolment::OverLicence { limit },
+                _ => Enrolment::Enrolled,
+            },
+        };
+        let versions = hub.versions();
+        let view = PrimaryView {
+            is_primary: hub.role == Role::Primary,
+            head: &head,
+            tail,
+            epochs: &epochs,
+            digests_at: digests_at.as_ref(),
+            versions: &versions,
+            enrolment,
+        };
+        Ok(answer(&view, hello))
+    }
+
+    fn driver_file(&self, sha256: &str) -> Option<PathBuf> {
+        self.hub.drivers.file(sha256)
+    }
+}
+
+/// What a secondary says of itself when it calls.
+struct Subscribes {
+    hub: Arc<Hub>,
+    local: Arc<LocalStore>,
+}
+
+impl SubscriberHost for Subscribes {
+    fn versions(&self) -> VersionSet {
+        self.hub.versions()
+    }
+    fn newest_epoch(&self) -> Option<EpochId> {
+        self.local.newest_epoch().ok().flatten()
+    }
+    fn incarnation(&self) -> Incarnation {
+        self.hub.incarnation
+    }
+    fn now(&self) -> Wall {
+        crate::clock::wall()
+    }
+}

@@ -1,0 +1,137 @@
+//! The configuration in use: one immutable snapshot that reading shares, and the one way to change it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use onealert_core::{
+    config::{BadRow, Change, Config},
+    ids::EpochId,
+    replicate::{Digests, Position},
+};
+use onealert_store::{
+    ConfigStore, StoreError,
+    change::{Commit, Committed},
+};
+use tokio::sync::watch;
+
+/// The configuration at one position.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Every row, typed.
+    pub config: Arc<Config>,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// Why the configuration could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row of it.
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    /// The thread that wrote has ended.
+    #[error("the write was given up: {0}")]
+    GivenUp(String),
+}
+
+/// The configuration in use. Shared by everything in the program.
+pub struct Configuration {
+    store: Arc<dyn ConfigStore>,
+    current: RwLock<Snapshot>,
+    changed: watch::Sender<Position>,
+    /// Writes are serial: a commit is folded in before the next one begins.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Configuration {
+    /// Reads the whole configuration.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds a row that is not of its table.
+    pub fn open(store: Arc<dyn ConfigStore>) -> Result<Configuration, ConfigurationError> {
+        let current = read(store.as_ref())?;
+        let changed = watch::Sender::new(current.position.clone());
+        Ok(Configuration { store, current: RwLock::new(current), changed, writing: tokio::sync::Mutex::new(()) })
+    }
+
+    /// The configuration at this moment.
+    pub fn now(&self) -> Snapshot {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The rows at this moment.
+    pub fn config(&self) -> Arc<Config> {
+        self.now().config
+    }
+
+    /// Wakes at every change.
+    pub fn changes(&self) -> watch::Receiver<Position> {
+        self.changed.subscribe()
+    }
+
+    /// The database behind it.
+    pub fn store(&self) -> &Arc<dyn ConfigStore> {
+        &self.store
+    }
+
+    /// Changes it: durable and visible to the next reader when this returns. Only the primary calls it.
+    ///
+    /// # Errors
+    /// A row is not of its table, somebody else was faster, or the database refused; nothing has changed then.
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, ConfigurationError> {
+        let _one = self.writing.lock().await;
+        // Judged before it is written: what is in the database must be readable.
+        let mut trial = Config::default();
+        for change in &commit.changes {
+            trial.apply(change)?;
+        }
+        let (store, changes) = (self.store.clone(), commit.changes.clone());
+        let committed = tokio::task::spawn_blocking(move || store.commit(&commit))
+            .await
+            .map_err(|error| ConfigurationError::GivenUp(error.to_string()))??;
+        self.fold(&changes, committed.position.clone())?;
+        Ok(committed)
+    }
+
+    /// Folds in what a secondary has received and stored.
+    ///
+    /// # Errors
+    /// A row is not of its table.
+    pub fn fold(&self, changes: &[Change], position: Position) -> Result<(), BadRow> {
+        {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            // Readers that hold the snapshot keep it; only then is it copied.
+            let config = Arc::make_mut(&mut current.config);
+            for change in changes {
+                config.apply(change)?;
+            }
+            current.position = position.clone();
+        }
+        self.changed.send_replace(position);
+        Ok(())
+    }
+
+    /// Reads everything again, after a snapshot replaced it or rows were repaired.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`].
+    pub fn reload(&self) -> Result<(), ConfigurationError> {
+        let fresh = read(self.store.as_ref())?;
+        let position = fresh.position.clone();
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.changed.send_replace(position);
+        Ok(())
+    }
+}
+
+fn read(store: &dyn ConfigStore) -> Result<Snapshot, ConfigurationError> {
+    let Some(loaded) = store.load()? else {
+        // A secondary that has just joined: it has no copy yet and waits for its first snapshot.
+        let position = Position { epoch: EpochId(0), lsn: 0, digests: Digests::default() };
+        return Ok(Snapshot { config: Arc::default(), position });
+    };
+    let config = Config::from_rows(loaded.rows)?;
+    Ok(Snapshot { config: Arc::new(config), position: loaded.position })
+}

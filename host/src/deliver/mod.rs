@@ -1,0 +1,133 @@
+//! Deliveries that this server runs: starts one when the core says so, and lets it be halted. What one does is in `run`.
+
+pub mod claims;
+mod run;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use onealert_core::{
+    activation::{Content, EndpointState},
+    effect::HaltReason,
+    ids::{ActivationId, ServerId},
+};
+use onealert_drivers::Drivers;
+use onealert_plugin_api::document::Delivered;
+use tokio::sync::mpsc;
+
+use crate::{drive::Happened, payload::Payload, sound::Sound};
+use claims::Claims;
+
+/// What a running delivery is told.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// End it.
+    Halt(HaltReason),
+    /// A driver reports results before its call returns.
+    Results(Vec<Delivered>),
+    /// A more urgent activation took this from it.
+    Lost(claims::Thing, String),
+}
+
+/// What the core asked to be delivered.
+pub struct Order {
+    /// Which attempt.
+    pub attempt: u32,
+    /// What is sent.
+    pub content: Arc<Content>,
+    /// What is known of each endpoint.
+    pub states: Vec<EndpointState>,
+    /// Another server might be sending the same audio.
+    pub listen_first: bool,
+}
+
+/// What every delivery needs.
+pub(crate) struct Tools {
+    pub server: ServerId,
+    pub server_name: String,
+    pub server_address: String,
+    pub drivers: Drivers,
+    pub sound: Arc<Sound>,
+    pub report: mpsc::UnboundedSender<Happened>,
+    pub claims: Mutex<Claims>,
+    pub running: Mutex<BTreeMap<ActivationId, mpsc::UnboundedSender<Word>>>,
+}
+
+impl Tools {
+    /// Tells a running delivery something; one that has ended no longer cares.
+    pub fn tell(&self, activation: ActivationId, word: Word) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(delivery) = running.get(&activation) {
+            let _ = delivery.send(word);
+        }
+    }
+}
+
+/// The deliveries that this server runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Deliveries {
+    tools: Arc<Tools>,
+}
+
+impl Deliveries {
+    /// No deliveries yet. They report to the loop through `report`.
+    pub fn new(
+        server: ServerId,
+        server_name: String,
+        server_address: String,
+        drivers: Drivers,
+        sound: Arc<Sound>,
+        report: mpsc::UnboundedSender<Happened>,
+    ) -> Deliveries {
+        let (claims, running) = Default::default();
+        let tools = Tools { server, server_name, server_address, drivers, sound, report, claims, running };
+        Deliveries { tools: Arc::new(tools) }
+    }
+
+    /// Starts a delivery.
+    pub fn start(&self, order: Order) {
+        let id = order.content.id;
+        let (sender, words) = mpsc::unbounded_channel();
+        // A delivery of an earlier attempt that is still ending keeps its own channel; words go to the newer one.
+        self.tools.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender.clone());
+        let tools = self.tools.clone();
+        tokio::spawn(async move {
+            let attempt = order.attempt;
+            match serde_json::from_str::<Payload>(&order.content.payload) {
+                Ok(payload) => run::Delivery::new(tools.clone(), order, payload, words).run().await,
+                Err(error) => {
+                    let reason = format!("the activation's content cannot be read: {error}");
+                    tracing::error!(activation = %id, "{reason}");
+                    let failed = EndpointState::Failed { reason };
+                    let states =
+                        (0..order.content.endpoints.len() as u32).map(|index| (index, failed.clone())).collect();
+                    let _ = tools.report.send(Happened::Progress { activation: id, attempt, states });
+                }
+            }
+            tools.claims.lock().unwrap_or_else(PoisonError::into_inner).release(id);
+            let mut running = tools.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.get(&id).is_some_and(|current| current.same_channel(&sender)) {
+                running.remove(&id);
+            }
+            drop(running);
+            let _ = tools.report.send(Happened::DeliveryEnded { activation: id, attempt });
+        });
+    }
+
+    /// Ends a delivery.
+    pub fn halt(&self, activation: ActivationId, reason: HaltReason) {
+        self.tools.tell(activation, Word::Halt(reason));
+    }
+
+    /// Hands a driver's early results to the delivery they belong to.
+    pub fn results(&self, activation: ActivationId, results: Vec<Delivered>) {
+        self.tools.tell(activation, Word::Results(results));
+    }
+
+    /// How many run.
+    pub fn count(&self) -> usize {
+        self.tools.running.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

@@ -1,0 +1,250 @@
+//! What a change of the configuration does: who the peers are, which drivers run, what they look after, what this server
+//! says of itself.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use onealert_core::{
+    config::{Config, DEFAULT_GROUP, Role, Server},
+    ids::{DriverId, GroupId, ServerId},
+    peer_message::Standing,
+};
+use onealert_drivers::{DriverEvent, Enabled};
+use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
+use onealert_plugin_api::document::{Desired, Event, Failure, Outcome, Target, TriggerAnswer, TriggerEvent, Watch};
+use onealert_web::needs::State;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    app::submit,
+    drive::Happened,
+    hub::{Duty, Hub},
+    intake::{self, Here},
+};
+
+/// How often pages get the live state at most, and at least.
+const LIVE: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(1));
+/// How often a missing driver file is asked for again.
+const FETCH_AGAIN: Duration = Duration::from_secs(5);
+
+/// What follows the configuration.
+pub struct Followers {
+    /// The running server.
+    pub hub: Arc<Hub>,
+    /// The connections to the other servers.
+    pub mesh: Mesh,
+    /// Who may speak.
+    pub roster: Arc<Roster>,
+    /// Sends configuration to secondaries.
+    pub publisher: Publisher,
+    /// On a secondary: receives it.
+    pub subscriber: Option<Arc<Subscriber>>,
+    /// The primary as it was at joining, until the configuration names it.
+    pub joined_to: Option<Server>,
+    /// Woken when a driver's version on this server changed.
+    pub drivers_changed: Arc<Notify>,
+}
+
+impl Followers {
+    /// Follows until the server stops.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.hub.configuration.changes();
+        loop {
+            let config = self.hub.config();
+            self.peers(&config);
+            self.drivers(&config);
+            self.standing();
+            self.publisher.committed();
+            let fetch = self.missing(&config);
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = self.drivers_changed.notified() => {}
+                () = self.fetch(fetch) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Tells everybody who the other servers are.
+    fn peers(&self, config: &Config) {
+        let mut rows: BTreeMap<ServerId, &Server> = config.servers.iter().map(|(id, row)| (*id, row)).collect();
+        if let Some(primary) = &self.joined_to {
+            rows.entry(primary.id).or_insert(primary);
+        }
+        self.roster.set(rows.values().map(|row| RosterEntry::from(*row)));
+        let others = rows.values().filter(|row| row.id != self.hub.server && !row.deprovisioned);
+        let addresses: Vec<PeerAddress> =
+            others.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }).collect();
+        self.hub.way.tell(Happened::Peers(addresses.iter().map(|peer| peer.id).collect()));
+        if let Some(subscriber) = &self.subscriber {
+            let primary = rows.values().find(|row| row.role == Role::Primary && !row.deprovisioned);
+            subscriber.set_primary(primary.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }));
+        }
+        self.mesh.set_peers(addresses);
+    }
+
+    /// Starts, replaces and stops workers, and tells them what to look after.
+    fn drivers(&self, config: &Config) {
+        let desired = desired(config);
+        for (driver, desired) in desired {
+            self.hub.drivers.set_desired(driver.as_str(), desired);
+        }
+        let enabled = config.drivers.values().filter(|row| row.enabled).map(|row| Enabled {
+            id: row.id.to_string(),
+            version: row.version.to_string(),
+            sha256: row.sha256.clone(),
+            settings: row.settings.clone(),
+        });
+        self.hub.drivers.set_enabled(enabled.collect());
+    }
+
+    fn standing(&self) {
+        let hub = &self.hub;
+        let position = hub.configuration.now().position;
+        let standing = Standing {
+            newest_epoch: position.epoch,
+            position,
+            versions: hub.versions(),
+            started: hub.started,
+            status: String::new(),
+        };
+        hub.way.tell(Happened::Standing(Box::new(standing)));
+    }
+
+    /// Files of enabled drivers that are not on this server.
+    fn missing(&self, config: &Config) -> Vec<String> {
+        let enabled = config.drivers.values().filter(|row| row.enabled);
+        enabled.map(|row| row.sha256.clone()).filter(|sha| self.hub.drivers.file(sha).is_none()).collect()
+    }
+
+    /// Fetches missing files from the primary, again and again; returns when one has come.
+    async fn fetch(&self, missing: Vec<String>) {
+        let (Some(subscriber), false) = (&self.subscriber, missing.is_empty()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            for sha in &missing {
+                let into = self.hub.settings.data.join(format!("incoming-{sha}.so"));
+                let fetched = match subscriber.fetch(sha, &into).await {
+                    Ok(path) => std::fs::read(&path).and_then(|bytes| {
+                        std::fs::remove_file(&path)?;
+                        self.hub.drivers.add_file(&bytes)
+                    }),
+                    Err(error) => Err(std::io::Error::other(error.to_string())),
+                };
+                match fetched {
+                    Ok(_) => {
+                        self.hub.sync_log.push(State::Ok, "drivers", format!("fetched driver file {sha}"));
+                        return;
+                    }
+                    Err(error) => tracing::warn!(%error, "a driver file could not be fetched from the primary"),
+                }
+            }
+            tokio::time::sleep(FETCH_AGAIN).await;
+        }
+    }
+}
+
+/// What each driver is to look after.
+fn desired(config: &Config) -> BTreeMap<DriverId, Desired> {
+    let mut all: BTreeMap<DriverId, Desired> =
+        config.drivers.keys().map(|id| (id.clone(), Desired::default())).collect();
+    for row in config.endpoints.values() {
+        let target = Target { endpoint: row.id.to_string(), name: row.name.clone(), address: row.address.clone() };
+        all.entry(row.driver.clone()).or_default().endpoints.push(target);
+    }
+    for row in config.triggers.values() {
+        if let Some(driver) = &row.driver {
+            let watch = Watch { trigger: row.id.to_string(), name: row.name.clone(), settings: row.settings.clone() };
+            all.entry(driver.clone()).or_default().triggers.push(watch);
+        }
+    }
+    all
+}
+
+/// Takes what drivers say until they are stopped.
+pub async fn drivers(
+    hub: Arc<Hub>,
+    mut events: mpsc::UnboundedReceiver<DriverEvent>,
+    changed: Arc<Notify>,
+    dirty: Arc<Notify>,
+) {
+    while let Some(event) = events.recv().await {
+        match event {
+            DriverEvent::FoundChanged => changed.notify_one(),
+            DriverEvent::StateChanged { .. } => changed.notify_one(),
+            DriverEvent::Event { id, event } => {
+                hub.drivers.remember(&event);
+                if let Event::Delivered { activation, results } = event {
+                    match activation.parse() {
+                        Ok(activation) => hub.deliveries.results(activation, results),
+                        Err(error) => {
+                            tracing::warn!(driver = id, %error, "a driver reports results of what is no activation")
+                        }
+                    }
+                }
+            }
+            DriverEvent::Request { id, op, body, answer } => {
+                let hub = hub.clone();
+                tokio::spawn(async move {
+                    let _ = answer.send(request(&hub, DriverId::from(id), &op, body).await);
+                });
+            }
+        }
+        dirty.notify_one();
+    }
+}
+
+async fn request(hub: &Hub, driver: DriverId, op: &str, body: serde_json::Value) -> Outcome {
+    if op != "trigger" {
+        return Outcome::Err(Failure::new("unsupported", format!("this server does not know the request {op}")));
+    }
+    match trigger(hub, &driver, body).await {
+        Ok(answer) => Outcome::Ok(serde_json::to_value(answer).expect("an answer is plain data")),
+        Err(failure) => {
+            tracing::warn!(%driver, %failure, "a trigger event was not taken");
+            Outcome::Err(failure)
+        }
+    }
+}
+
+async fn trigger(hub: &Hub, driver: &DriverId, body: serde_json::Value) -> Result<TriggerAnswer, Failure> {
+    let event: TriggerEvent = serde_json::from_value(body)
+        .map_err(|error| Failure::new("bad_document", format!("trigger event: {error}")))?;
+    let config = hub.config();
+    let here = Here { config: &config, wall: crate::clock::wall() };
+    let asked = intake::from_driver(here, driver, &event, u128::from_be_bytes(crate::draw()))
+        .map_err(|error| Failure::new("refused", error.to_string()))?;
+    tracing::info!(%driver, trigger = event.trigger, key = event.key, action = ?event.action, "trigger event");
+    let taken = submit(&hub.way, asked).await.map_err(|refusal| Failure::new("refused", refusal.to_string()))?;
+    Ok(TriggerAnswer {
+        activations: taken.iter().map(|taken| taken.activation.to_string()).collect(),
+        duplicate: !taken.is_empty() && taken.iter().all(|taken| taken.duplicate),
+        degraded: taken.iter().any(|taken| taken.degraded),
+    })
+}
+
+/// Keeps the live state and the balancer's answer fresh until the server stops.
+pub async fn live(hub: Arc<Hub>, dirty: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let config = hub.config();
+        let order = config.group_order(&GroupId::from(DEFAULT_GROUP));
+        let me = hub.server;
+        let duty = hub.way.look(move |node| Duty {
+            draining: node.is_draining(),
+            held: node.is_held(),
+            resuming: node.is_resuming(),
+            owner: node.would_own(&order) == Some(me),
+        });
+        let Ok(duty) = duty.await else { return };
+        hub.standing.send_if_modified(|held| std::mem::replace(held, duty) != duty);
+        match crate::answers::live(&hub).await {
+            Ok(live) => drop(hub.live.send_replace(Arc::new(live))),
+            Err(_) => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LIVE.1) => {}
+            () = async { dirty.notified().await; tokio::time::sleep(LIVE.0).await } => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}

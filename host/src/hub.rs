@@ -1,0 +1,148 @@
+//! What the running server consists of, shared by everything that answers a question or reacts to a change.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use onealert_core::{
+    config::{Config, Role, Server},
+    ids::{DriverId, Incarnation, ServerId},
+    time::Wall,
+    version::{DriverVersion, VersionSet},
+};
+use onealert_drivers::Drivers;
+use onealert_web::needs::{Live, LogLine, State};
+use tokio::sync::watch;
+
+use crate::{
+    clock::Clock, configuration::Configuration, deliver::Deliveries, drive::Loop, passwords::Passwords,
+    records::Records, settings::Settings,
+};
+
+/// How many lines of the synchronisation log are kept in memory.
+const LOG_LINES: usize = 500;
+
+/// The running server.
+pub struct Hub {
+    /// Its file.
+    pub settings: Settings,
+    /// Its id.
+    pub server: ServerId,
+    /// Which life of its data folder.
+    pub incarnation: Incarnation,
+    /// Primary or secondary.
+    pub role: Role,
+    /// When the process was started.
+    pub started: Wall,
+    /// The clock.
+    pub clock: Clock,
+    /// The configuration in use.
+    pub configuration: Configuration,
+    /// The way to the loop.
+    pub way: Loop,
+    /// The drivers' host.
+    pub drivers: Drivers,
+    /// What is being delivered.
+    pub deliveries: Deliveries,
+    /// What was sent.
+    pub records: Records,
+    /// Password checks.
+    pub passwords: Passwords,
+    /// The live state for pages.
+    pub live: watch::Sender<Arc<Live>>,
+    /// What the balancer is told.
+    pub standing: watch::Sender<Duty>,
+    /// The synchronisation log.
+    pub sync_log: Arc<Ring>,
+    /// Whether a secondary is connected to its primary and in step; why not otherwise.
+    pub sync_state: watch::Sender<SyncState>,
+    /// Set once everything listens.
+    pub ready: AtomicBool,
+    /// Sounds found in the audio folder.
+    pub sound_files: Mutex<Vec<String>>,
+}
+
+/// What this server does at the moment, as far as a load balancer cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Duty {
+    /// It was asked to stop.
+    pub draining: bool,
+    /// It came back recently.
+    pub held: bool,
+    /// It waits for its peers' answers.
+    pub resuming: bool,
+    /// It would own what comes in by the default group.
+    pub owner: bool,
+}
+
+/// How a secondary's copy stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncState {
+    /// How well.
+    pub state: State,
+    /// In words.
+    pub text: String,
+}
+
+/// The last lines of a log.
+#[derive(Default)]
+pub struct Ring(Mutex<VecDeque<LogLine>>);
+
+impl Ring {
+    /// Adds a line, and lets the oldest go.
+    pub fn push(&self, state: State, source: impl Into<String>, text: impl Into<String>) {
+        let line = LogLine { at: crate::clock::wall(), state, source: source.into(), text: text.into() };
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LOG_LINES {
+            lines.pop_back();
+        }
+        lines.push_front(line);
+    }
+
+    /// The newest lines, newest first.
+    pub fn newest(&self, limit: usize) -> Vec<LogLine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().take(limit).cloned().collect()
+    }
+}
+
+impl Hub {
+    /// The configuration in use.
+    pub fn config(&self) -> Arc<Config> {
+        self.configuration.config()
+    }
+
+    /// This server's row, if the configuration has it.
+    pub fn row(&self) -> Option<Server> {
+        self.config().servers.get(&self.server).cloned()
+    }
+
+    /// Whether everything listens.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// What this server runs.
+    pub fn versions(&self) -> VersionSet {
+        versions(self.drivers.status().into_iter().filter_map(|status| {
+            let version = DriverVersion { version: status.version.parse().ok()?, sha256: status.sha256 };
+            Some((DriverId::from(status.id), version))
+        }))
+    }
+}
+
+/// What this build is, with these drivers.
+pub fn versions(drivers: impl Iterator<Item = (DriverId, DriverVersion)>) -> VersionSet {
+    let product = env!("CARGO_PKG_VERSION").parse().expect("cargo gives a semantic version");
+    VersionSet {
+        product,
+        schema: onealert_store::sqlite::SCHEMA,
+        protocol: onealert_peers::mesh::PROTOCOL,
+        platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        plugin_api: onealert_plugin_api::manifest::API,
+        drivers: drivers.collect(),
+    }
+}

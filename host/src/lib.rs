@@ -1,0 +1,30 @@
+//! OneAlert, the server: wires decisions, databases, peers, drivers, audio and pages together.
+//!
+//! Reading order: [`settings`] what stands in the file, [`app`] how everything is started and stopped, [`drive`] the one loop,
+//! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
+//! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask).
+
+pub mod answers;
+pub mod app;
+pub mod clock;
+pub mod configuration;
+pub mod deliver;
+pub mod drive;
+pub mod enrol;
+pub mod follow;
+pub mod hub;
+pub mod install;
+pub mod intake;
+pub mod passwords;
+pub mod payload;
+pub mod records;
+pub mod settings;
+pub mod sound;
+pub mod world;
+
+/// Random bytes from the system.
+pub fn draw<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system has a source of random numbers");
+    bytes
+}

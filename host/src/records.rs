@@ -1,0 +1,142 @@
+//! What was sent: written here when an activation ends, gathered on the primary, shown in Sent Notifications.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use onealert_core::{
+    effect::Ended,
+    ids::{ActivationId, ServerId},
+    knowledge::Knowledge,
+};
+use onealert_peers::ActivitySink;
+use onealert_store::{
+    HistoryStore, Result as StoreResult, StoreError,
+    history::{self, ActivityRecord, Mark, SentCursor, SentEntry, SentFilter, SentPage},
+    local::Identity,
+};
+use tokio::sync::watch;
+
+/// The activity log. Cheap to clone.
+#[derive(Clone)]
+pub struct Records {
+    me: Identity,
+    store: Arc<HistoryStore>,
+    queue: mpsc::Sender<Ended>,
+    grown: watch::Sender<u64>,
+}
+
+impl Records {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(me: Identity, store: HistoryStore) -> std::io::Result<Records> {
+        let (queue, waiting) = mpsc::channel::<Ended>();
+        let records = Records { me, store: Arc::new(store), queue, grown: watch::Sender::new(0) };
+        // The thread must not keep the queue open itself.
+        let (store, grown) = (records.store.clone(), records.grown.clone());
+        thread::Builder::new().name("records".to_owned()).spawn(move || {
+            while let Ok(first) = waiting.recv() {
+                let batch: Vec<Ended> = std::iter::once(first).chain(waiting.try_iter()).collect();
+                match append(&store, me, &batch) {
+                    Ok(()) => grown.send_modify(|count| *count += batch.len() as u64),
+                    Err(error) => tracing::error!(%error, "records of sent notifications were not stored"),
+                }
+            }
+        })?;
+        Ok(records)
+    }
+
+    /// Queues the record of an activation that has ended.
+    pub fn ended(&self, record: Ended) {
+        if self.queue.send(record).is_err() {
+            tracing::error!("the thread that writes records has ended");
+        }
+    }
+
+    /// Writes the records of activations that this server ended but died before recording.
+    ///
+    /// # Errors
+    /// The log cannot be read or written.
+    pub fn reconcile(&self, known: &[Knowledge]) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        for known in known.iter().filter(|known| known.owner == self.me.server) {
+            let Some((outcome, ended)) = known.ended else { continue };
+            let recorded = self.store.sent_one(known.content.id)?;
+            let mine = |entry: &SentEntry| entry.records.iter().any(|record| record.server == self.me.server);
+            if !recorded.as_ref().is_some_and(mine) {
+                missing.push(Ended {
+                    content: known.content.as_ref().clone(),
+                    server: known.owner,
+                    attempt: known.attempt,
+                    outcome,
+                    states: known.states.clone(),
+                    ended,
+                    degraded: known.degraded,
+                });
+            }
+        }
+        append(&self.store, self.me, &missing)
+    }
+
+    /// The log itself.
+    pub fn history(&self) -> Arc<HistoryStore> {
+        self.store.clone()
+    }
+
+    /// Wakes whenever records were added here.
+    pub fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
+    }
+
+    /// A page of Sent Notifications.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn page(&self, filter: SentFilter, before: Option<SentCursor>, limit: usize) -> Result<SentPage, String> {
+        self.read(move |store| store.sent(&filter, before, limit)).await
+    }
+
+    /// What every server wrote of one activation.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn one(&self, activation: ActivationId) -> Result<Option<SentEntry>, String> {
+        self.read(move |store| store.sent_one(activation)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&HistoryStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || read(&store)).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+fn append(store: &HistoryStore, me: Identity, batch: &[Ended]) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let activity = |record: &Ended| history::Activity {
+        at: record.ended,
+        kind: history::ENDED.to_owned(),
+        document: serde_json::to_string(record).expect("a record is plain data with text keys"),
+    };
+    store.append(me, &batch.iter().map(activity).collect::<Vec<_>>()).map(|_| ())
+}
+
+impl ActivitySink for Records {
+    fn have(&self, origin: ServerId) -> StoreResult<Option<Mark>> {
+        ActivitySink::have(self.store.as_ref(), origin)
+    }
+
+    fn insert(&self, records: &[ActivityRecord]) -> StoreResult<()> {
+        ActivitySink::insert(self.store.as_ref(), records)?;
+        self.grown.send_modify(|count| *count += records.len() as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! What the loop can do to the world: send, write, deliver, record, tell.
+
+use std::sync::Arc;
+
+use onealert_core::{
+    effect::{Ended, HaltReason, Notice, Record, Ticket},
+    ids::{ActivationId, ServerId},
+    peer_message::PeerMessage,
+};
+use onealert_peers::Mesh;
+use onealert_store::ActivationWriter;
+use onealert_web::needs::State;
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    deliver::{Deliveries, Order},
+    drive::{Happened, World},
+    hub::Ring,
+    records::Records,
+};
+
+/// The real world.
+pub struct Outside {
+    /// The connections to the other servers.
+    pub mesh: Mesh,
+    /// The activations' database.
+    pub writer: ActivationWriter,
+    /// The way back to the loop, for writes that cannot even be asked for.
+    pub report: mpsc::UnboundedSender<Happened>,
+    /// Running deliveries.
+    pub deliveries: Deliveries,
+    /// Sent Notifications.
+    pub records: Records,
+    /// The synchronisation log.
+    pub log: Arc<Ring>,
+    /// Woken when pages have something new to show.
+    pub dirty: Arc<Notify>,
+}
+
+impl World for Outside {
+    fn send(&mut self, to: ServerId, message: PeerMessage) {
+        self.mesh.send(to, &message);
+    }
+
+    fn persist(&mut self, ticket: Ticket, record: Record) {
+        if let Err(error) = self.writer.write(ticket, record) {
+            let _ = self.report.send(Happened::PersistFailed(ticket, error.to_string()));
+        }
+    }
+
+    fn deliver(&mut self, order: Order) {
+        let content = &order.content;
+        tracing::info!(activation = %content.id, name = content.name, attempt = order.attempt, "delivering");
+        self.deliveries.start(order);
+        self.dirty.notify_one();
+    }
+
+    fn halt(&mut self, activation: ActivationId, reason: HaltReason) {
+        tracing::info!(%activation, ?reason, "halting");
+        self.deliveries.halt(activation, reason);
+        self.dirty.notify_one();
+    }
+
+    fn ended(&mut self, record: Ended) {
+        tracing::info!(activation = %record.content.id, name = record.content.name, outcome = ?record.outcome, "ended");
+        self.records.ended(record);
+        self.dirty.notify_one();
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let (state, text) = match notice {
+            Notice::PeerUp { peer } => (State::Ok, format!("server {peer} is up")),
+            Notice::PeerDown { peer, why } => {
+                (State::Bad, format!("server {peer} is believed down ({why:?})").to_lowercase())
+            }
+            Notice::TakenOver { activation, from, attempt } => {
+                (State::Warning, format!("activation {activation} taken over from {from}, attempt {attempt}"))
+            }
+            Notice::Resumed { late_ms } => (
+                State::Warning,
+                format!("this server did not run for {late_ms} ms; asking the others before it goes on"),
+            ),
+            Notice::Degraded { activation } => {
+                (State::Warning, format!("activation {activation} was accepted with one copy only"))
+            }
+            Notice::ClockOffset { peer, offset_ms } => {
+                (State::Warning, format!("the clock of server {peer} differs by {offset_ms} ms"))
+            }
+        };
+        match state {
+            State::Ok => tracing::info!("{text}"),
+            _ => tracing::warn!("{text}"),
+        }
+        self.log.push(state, "mesh", text);
+        self.dirty.notify_one();
+    }
+}
