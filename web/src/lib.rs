@@ -1,11 +1,24 @@
 //! Pages, JSON API, status URL and live updates: everything that a browser, a script or a load balancer asks a server for.
 //!
-//! Reading order: [`needs`] (what the host answers), `serve`, `routes`, `roles`, then one file a page and one a resource.
+//! Reading order: [`needs`] (what the host answers), `serve` (listening), `layers` (what lies around every request),
+//! `routes`, then `ops` (what a caller can do, for pages and API alike), one file a page and one a resource.
 
+mod balancer;
+mod caller;
+mod form;
+mod layers;
+mod login;
 pub mod needs;
+mod ops;
 mod problem;
+mod reply;
+mod request;
+mod roles;
+mod routes;
 pub mod schema;
 mod serve;
-mod view;
+mod session;
+mod site;
+pub mod view;
 
-pub use serve::{ServeConfig, serve};
+pub use serve::{ServeConfig, bind, serve};

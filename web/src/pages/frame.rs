@@ -1,0 +1,159 @@
+//! What stands around every page: product, this server, the worst state, navigation, banner.
+
+use onealert_core::config::Role;
+
+use crate::{
+    assets,
+    caller::Caller,
+    needs::{Identity, Live, PrimaryLink, State},
+    roles::{Action, role_name},
+    words,
+};
+
+/// Which live stream a page listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// The header only.
+    Frame,
+    /// The header and System Status.
+    Status,
+}
+
+impl Stream {
+    /// Its word in addresses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Frame => "frame",
+            Stream::Status => "status",
+        }
+    }
+}
+
+/// The frame of a page for a signed-in user.
+pub struct Frame {
+    /// The page's title.
+    pub title: String,
+    /// The server's name.
+    pub server: String,
+    /// The server's role.
+    pub role: &'static str,
+    /// The product's version.
+    pub version: String,
+    /// The user's name.
+    pub user: String,
+    /// The user's role.
+    pub user_role: &'static str,
+    /// Menu entries.
+    pub menu: Vec<Entry>,
+    /// The header's live part.
+    pub pulse: Pulse,
+    /// Why configuration is locked here, for the banner.
+    pub locked: Option<String>,
+    /// The same page on the primary, on a secondary.
+    pub primary: Option<PrimaryLink>,
+    /// The user may send and stop.
+    pub may_send: bool,
+    /// Which stream to listen to.
+    pub stream: &'static str,
+    /// Names the styles and the script.
+    pub revision: String,
+    /// Said once on top, such as "Saved".
+    pub notice: String,
+}
+
+/// A menu entry.
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it leads.
+    pub href: &'static str,
+    /// It is the page that is shown.
+    pub current: bool,
+}
+
+/// The part of the header that changes while one looks.
+#[derive(askama::Template)]
+#[template(path = "pulse.html")]
+pub struct Pulse {
+    /// The worst state's class.
+    pub class: &'static str,
+    /// The worst state in words.
+    pub text: String,
+    /// How many activations run.
+    pub running: usize,
+    /// "3 running", or nothing.
+    pub running_text: String,
+}
+
+const MENU: [(&str, &str, Action); 8] = [
+    ("System Status", "/status", Action::Look),
+    ("Sent Notifications", "/sent", Action::Look),
+    ("Notifications", "/notifications", Action::Look),
+    ("Triggers", "/triggers", Action::LookAtConfiguration),
+    ("Endpoints", "/endpoints", Action::LookAtConfiguration),
+    ("Priority Groups", "/groups", Action::LookAtConfiguration),
+    ("Drivers", "/drivers", Action::LookAtConfiguration),
+    ("Logging", "/logs", Action::Administer),
+];
+
+impl Frame {
+    /// The frame of the page at `path`.
+    pub fn new(caller: &Caller, title: impl Into<String>, path: &str) -> Frame {
+        let identity = &caller.identity;
+        let menu = MENU
+            .into_iter()
+            .filter(|(_, _, action)| caller.can(*action))
+            .map(|(name, href, _)| Entry { name, href, current: path == href || path.starts_with(&format!("{href}/")) })
+            .collect();
+        Frame {
+            title: title.into(),
+            server: identity.name.clone(),
+            role: words::role(identity.role),
+            version: identity.version.clone(),
+            user: caller.account.name.clone(),
+            user_role: role_name(caller.account.role),
+            menu,
+            pulse: Pulse::of(&caller.needs.live().borrow()),
+            locked: identity.can_configure.clone().err(),
+            primary: elsewhere(identity, path),
+            may_send: caller.can(Action::Send),
+            stream: Stream::Frame.name(),
+            revision: assets::revision(),
+            notice: String::new(),
+        }
+    }
+
+    /// The same frame with a notice.
+    pub fn notice(mut self, notice: impl Into<String>) -> Frame {
+        self.notice = notice.into();
+        self
+    }
+
+    /// Nothing can be changed by this user on this page: forms are shown and shut.
+    pub fn shut(&self, caller: &Caller, action: Action) -> bool {
+        self.locked.is_some() || !caller.can(action)
+    }
+}
+
+fn elsewhere(identity: &Identity, path: &str) -> Option<PrimaryLink> {
+    let link = identity.primary.as_ref().filter(|_| identity.role == Role::Secondary)?;
+    Some(PrimaryLink { name: link.name.clone(), url: format!("{}{path}", link.url.trim_end_matches('/')) })
+}
+
+impl Pulse {
+    /// The header for this state of the installation.
+    pub fn of(live: &Live) -> Pulse {
+        let worst = live.status.servers.iter().max_by_key(|server| server.state);
+        let (state, text) = match worst {
+            None => (State::Warning, "No server known".to_owned()),
+            Some(server) if server.state == State::Ok => match live.status.servers.len() {
+                1 => (State::Ok, "Server well".to_owned()),
+                n => (State::Ok, format!("All {n} servers well")),
+            },
+            Some(server) => (server.state, format!("{}: {}", server.name, server.text)),
+        };
+        let running = live.running.len();
+        let running_text = if running == 0 { String::new() } else { format!("{running} running") };
+        Pulse { class: words::state_class(state), text, running, running_text }
+    }
+}

@@ -1,0 +1,160 @@
+//! Values as people read them: times, spans, counts and states. One place, so that every page says it the same way.
+
+use jiff::{Timestamp, tz::TimeZone};
+use onealert_core::{
+    config::{Audio, Behaviour, OnTakeover, Priority, Role},
+    effect::Outcome,
+    time::Wall,
+};
+
+use crate::needs::State;
+
+/// `2026-11-23 10:42:05 CET`, in the server's zone.
+pub fn time(at: Wall) -> String {
+    format(at, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// `10:42:05.123`, for a time line.
+pub fn clock(at: Wall) -> String {
+    format!("{}.{:03}", format(at, "%H:%M:%S"), at.0.rem_euclid(1000))
+}
+
+/// `2026-11-23T10:42:05Z`, for machines.
+pub fn iso(at: Wall) -> String {
+    Timestamp::from_millisecond(at.0).map(|at| at.to_string()).unwrap_or_default()
+}
+
+fn format(at: Wall, form: &str) -> String {
+    match Timestamp::from_millisecond(at.0) {
+        Ok(stamp) => stamp.to_zoned(TimeZone::system()).strftime(form).to_string(),
+        Err(_) => format!("{} ms", at.0),
+    }
+}
+
+/// `380 ms`, `12 s`, `5 min`, `3 h`, `2 days`.
+pub fn span(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..120_000 => format!("{} s", ms / 1000),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// `1 endpoint`, `3 endpoints`.
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+/// The word of a state, in the plainest form.
+pub fn state(state: State) -> &'static str {
+    match state {
+        State::Ok => "OK",
+        State::Warning => "Warning",
+        State::Bad => "Fault",
+    }
+}
+
+/// The class of a state in the styles.
+pub fn state_class(state: State) -> &'static str {
+    match state {
+        State::Ok => "ok",
+        State::Warning => "warning",
+        State::Bad => "bad",
+    }
+}
+
+/// How a notification ended.
+pub fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "Success",
+        Outcome::Partial => "Partial success",
+        Outcome::Error => "Error",
+        Outcome::Stopped => "Stopped",
+        Outcome::Missed => "Missed",
+    }
+}
+
+/// How well that is.
+pub fn outcome_state(outcome: Outcome) -> State {
+    match outcome {
+        Outcome::Success => State::Ok,
+        Outcome::Partial | Outcome::Stopped => State::Warning,
+        Outcome::Error | Outcome::Missed => State::Bad,
+    }
+}
+
+/// Every outcome with its word in addresses.
+pub const OUTCOMES: [(Outcome, &str); 5] = [
+    (Outcome::Success, "success"),
+    (Outcome::Partial, "partial"),
+    (Outcome::Error, "error"),
+    (Outcome::Stopped, "stopped"),
+    (Outcome::Missed, "missed"),
+];
+
+/// A server's role.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "Primary",
+        Role::Secondary => "Secondary",
+    }
+}
+
+/// Every priority, highest first, with its posted value and its label.
+pub const PRIORITIES: [(Priority, &str, &str); 5] = [
+    (Priority::Emergency, "emergency", "Emergency"),
+    (Priority::Alert, "alert", "Alert"),
+    (Priority::Page, "page", "Page"),
+    (Priority::Bell, "bell", "Bell"),
+    (Priority::Music, "music", "Music"),
+];
+
+/// A priority's label.
+pub fn priority(priority: Priority) -> &'static str {
+    PRIORITIES.iter().find(|(known, _, _)| *known == priority).map_or("", |(_, _, label)| label)
+}
+
+/// What a successor does with audio already begun.
+pub const TAKEOVERS: [(OnTakeover, &str, &str); 3] = [
+    (OnTakeover::Replay, "replay", "Play it again from the beginning"),
+    (OnTakeover::SkipStarted, "skip_started", "Do not play it again where it had begun"),
+    (OnTakeover::Resume, "resume", "Go on where it stopped"),
+];
+
+/// What a trigger does.
+pub const BEHAVIOURS: [(Behaviour, &str, &str); 2] =
+    [(Behaviour::Start, "start", "Start notifications"), (Behaviour::Stop, "stop", "Stop notifications")];
+
+/// What is heard.
+pub fn audio(audio: &Audio) -> String {
+    match audio {
+        Audio::None => "no sound".to_owned(),
+        Audio::Tone { name } => format!("tone {name}"),
+        Audio::Speech => "spoken text".to_owned(),
+        Audio::File { name } => format!("file {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_use_the_unit_that_people_would() {
+        for (ms, words) in
+            [(0, "0 ms"), (999, "999 ms"), (1000, "1 s"), (119_999, "119 s"), (120_000, "2 min"), (7_200_000, "2 h")]
+        {
+            assert_eq!(span(ms), words);
+        }
+    }
+
+    #[test]
+    fn times_out_of_range_do_not_panic() {
+        for ms in [i64::MIN, i64::MAX, -1, 0] {
+            assert!(!time(Wall(ms)).is_empty());
+            assert!(clock(Wall(ms)).contains('.'));
+        }
+    }
+}
