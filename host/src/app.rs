@@ -8,13 +8,12 @@ use std::{
 };
 
 use onealert_core::{
-    answer::{Enrolment, PrimaryView, answer},
     config::Role,
     effect::Refusal,
     ids::{EpochId, Incarnation},
     node::{Identity as NodeIdentity, Node},
     peer_message::Standing,
-    replicate::{SyncAnswer, SyncHello},
+    replicate::{Enrolment, PrimaryView, SyncAnswer, SyncHello, answer},
     time::{Span, Wall},
     tuning::{BadTuning, Tuning},
     version::VersionSet,
