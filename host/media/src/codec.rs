@@ -46,12 +46,13 @@ impl Codec {
         }
     }
 
-    /// The byte that, repeated, is silence. For G.722 it is what an encoder at rest sends.
+    /// The byte that, repeated, is silence. For G.722 it is the code that lets every
+    /// adaptive part of a decoder come to rest, which is also the state in which [`Codec::encode`] begins.
     pub fn silence(self) -> u8 {
         match self {
             Codec::Pcmu => g711::MU_SILENCE,
             Codec::Pcma => g711::A_SILENCE,
-            Codec::G722 => 0xFA,
+            Codec::G722 => 0xFD,
         }
     }
 
@@ -99,6 +100,20 @@ mod tests {
             let peak = Level::of(&out).peak_dbfs();
             assert!(peak < -66.0, "{codec:?}: silence peaks at {peak:.1} dBFS");
         }
+    }
+
+    #[test]
+    fn silence_after_loud_audio_is_silent_within_40_ms() {
+        let loud: Vec<i16> = (0..16_000)
+            .map(|n| (30_000.0 * (std::f64::consts::TAU * 700.0 * f64::from(n) / 16_000.0).sin()) as i16)
+            .collect();
+        let mut decoder = Decoder::default();
+        let mut out = Vec::new();
+        decoder.decode(Codec::G722, &Codec::G722.encode(&loud), &mut out);
+        out.clear();
+        decoder.decode(Codec::G722, &[Codec::G722.silence(); 1_600], &mut out);
+        let peak = Level::of(&out[40 * 16..]).peak_dbfs();
+        assert!(peak < -50.0, "still {peak:.1} dBFS");
     }
 
     #[test]

@@ -1,11 +1,27 @@
 //! The one paced sender: every RTP packet of this server leaves from this thread, on absolute deadlines of the monotonic clock.
 
+mod favour;
+mod pacer;
+mod stream;
+mod tally;
+mod timeline;
+mod transport;
+mod wake;
+
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crate::codec::Codec;
 use crate::render::Rendered;
+use pacer::{Board, Call, Pacer, Visible};
+use timeline::Timeline;
+use transport::Transport;
+use wake::{Bell, Wake};
 
 /// From which interface multicast leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +48,8 @@ pub struct EngineConfig {
     pub lead_in_ms: u32,
     /// Silence after the content of every stream, in milliseconds.
     pub trailing_ms: u32,
+    /// Whether the sender's thread asks for real-time priority.
+    pub realtime: bool,
 }
 
 impl Default for EngineConfig {
@@ -43,6 +61,7 @@ impl Default for EngineConfig {
             multicast_loop: true,
             lead_in_ms: 200,
             trailing_ms: 200,
+            realtime: true,
         }
     }
 }
@@ -136,44 +155,125 @@ pub enum EngineError {
 
 /// Handle to the sender's thread. Dropping it ends every stream at once.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: EngineConfig,
+    /// Taken only when the engine is dropped.
+    calls: Option<Sender<Call>>,
+    bell: Bell,
+    board: Board,
+    /// Events that are known without asking the thread.
+    events: Sender<StreamEvent>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Engine {
     /// Starts the sender. `sink` is called on a thread of its own, in order, so it may take its time.
+    ///
+    /// # Errors
+    /// The operating system refuses a socket, a timer or a thread.
     pub fn start(config: EngineConfig, sink: impl Fn(StreamEvent) + Send + 'static) -> Result<Engine, EngineError> {
-        let _ = (config, Box::new(sink));
-        unimplemented!()
+        let failed = |doing| move |source| EngineError::Io { doing, source };
+        let mut transport = Transport::open(&config)?;
+        transport.use_interface(transport::resolve(config.interface));
+        let (wake, bell) = Wake::new().map_err(failed("make a timer"))?;
+        let (calls, taken) = mpsc::channel();
+        let (events, told) = mpsc::channel::<StreamEvent>();
+        thread::Builder::new()
+            .name("media-events".to_owned())
+            .spawn(move || {
+                for event in told {
+                    // One event that the sink cannot bear must not cost those after it.
+                    if catch_unwind(AssertUnwindSafe(|| sink(event))).is_err() {
+                        tracing::error!("an audio event was lost because its receiver panicked");
+                    }
+                }
+            })
+            .map_err(failed("start a thread"))?;
+        let board = Board::default();
+        let pacer = Pacer::new(transport, wake, taken, events.clone(), board.clone(), config.trailing_ms);
+        let (thread_id, known) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("media-pacer".to_owned())
+            .spawn(move || {
+                let _ = thread_id.send(nix::unistd::gettid().as_raw());
+                pacer.run();
+            })
+            .map_err(failed("start a thread"))?;
+        if let (true, Ok(id)) = (config.realtime, known.recv()) {
+            favour::favour(id);
+        }
+        Ok(Engine { config, calls: Some(calls), bell, board, events, thread: Some(thread) })
     }
 
-    /// Starts a stream. A destination whose address carries another stream is refused with
-    /// [`StreamEvent::DestinationFailed`], unless that stream has been stopped. A second stream with the id of a running one is
-    /// refused as a whole.
+    fn call(&self, call: Call) {
+        if let Some(calls) = &self.calls
+            && calls.send(call).is_ok()
+        {
+            self.bell.ring();
+        }
+    }
+
+    fn board(&self) -> std::sync::MutexGuard<'_, HashMap<u128, Visible>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a stream: its first packet leaves at once. A destination whose address carries another stream is refused with
+    /// [`StreamEvent::DestinationFailed`], unless that stream has been stopped or has come to its trailing silence. A second
+    /// stream with the id of a running one is refused as a whole. A stream without destinations runs too: they may come late.
+    ///
+    /// Encodings that the audio does not have yet are made in this call.
     pub fn play(&self, spec: StreamSpec) {
-        let _ = spec;
-        unimplemented!()
+        for destination in &spec.destinations {
+            spec.audio.encoded(destination.codec);
+        }
+        let multicast_from = transport::resolve(self.config.interface);
+        let duration_ms = spec.audio.duration_ms();
+        let mut timeline = Timeline::new(&self.config, &spec.destinations, duration_ms, spec.start_at_ms);
+        timeline.begins = wake::now();
+        self.board().entry(spec.id).or_insert_with(|| Visible { timeline, audio: spec.audio.clone() });
+        self.call(Call::Play { spec, timeline, multicast_from });
     }
 
-    /// Adds a destination to a running stream; it joins at the current position.
+    /// Adds a destination to a running stream; it joins at the current position, after its digits if it has any.
     pub fn add_destination(&self, id: u128, destination: Destination) {
-        let _ = (id, destination);
-        unimplemented!()
+        let audio = self.board().get(&id).map(|visible| visible.audio.clone());
+        match audio {
+            Some(audio) => {
+                audio.encoded(destination.codec);
+                self.call(Call::Add { id, destination });
+            }
+            None => {
+                let reason = "the stream is over".to_owned();
+                // The receiver outlives every sender.
+                let _ = self.events.send(StreamEvent::DestinationFailed { id, key: destination.key, reason });
+            }
+        }
     }
 
     /// Stops sending to one destination at once.
     pub fn remove_destination(&self, id: u128, key: u64) {
-        let _ = (id, key);
-        unimplemented!()
+        self.call(Call::Remove { id, key });
     }
 
     /// Stops a stream: silence for the trailing time, then nothing.
     pub fn stop(&self, id: u128) {
-        let _ = id;
-        unimplemented!()
+        self.call(Call::Stop { id });
     }
 
-    /// How much of the content has been sent, in milliseconds; nothing when the stream is not running.
+    /// How much of the audio has been sent, in milliseconds from its beginning (all repeats); nothing when the stream is not
+    /// running. This is what a successor takes as `start_at_ms`.
     pub fn position(&self, id: u128) -> Option<u64> {
-        let _ = id;
-        unimplemented!()
+        self.board().get(&id).map(|visible| visible.timeline.position(wake::now()))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.calls = None;
+        self.bell.ring();
+        if let Some(thread) = self.thread.take() {
+            // It ends with an error only if it panicked, which has been printed.
+            let _ = thread.join();
+        }
     }
 }

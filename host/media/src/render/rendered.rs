@@ -103,9 +103,9 @@ impl Rendered {
         &self.notes
     }
 
-    /// Writes one encoded millisecond of all repeats into `out` (8 bytes): silence before 0, between repeats and after the end.
-    pub(crate) fn millisecond(&self, codec: Codec, at_ms: i64, out: &mut [u8]) {
-        let heard = u64::try_from(at_ms).ok().filter(|at| *at < self.duration_ms()).and_then(|at| {
+    /// Writes one encoded millisecond of all repeats into `out` (8 bytes): silence between repeats and after the end.
+    pub(crate) fn millisecond(&self, codec: Codec, at_ms: u64, out: &mut [u8]) {
+        let heard = (at_ms < self.duration_ms()).then_some(at_ms).and_then(|at| {
             let from = (at % (self.take.ms() + GAP_MS)) as usize * BYTES_PER_MS;
             self.encoded(codec).get(from..from + BYTES_PER_MS)
         });
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeats_are_parted_by_silence_and_surrounded_by_it() {
+    fn repeats_are_parted_and_followed_by_silence() {
         let rendered = Rendered::from_pcm_8k(vec![10_000; 800], 2);
         assert_eq!(rendered.duration_ms(), 100 + GAP_MS + 100);
         let loud = rendered.encoded(Codec::Pcmu)[0];
@@ -130,8 +130,8 @@ mod tests {
             rendered.millisecond(Codec::Pcmu, at_ms, &mut out);
             out[0]
         };
-        let second = 100 + GAP_MS as i64;
-        let expected = [(-1, 0xFF), (0, loud), (99, loud), (100, 0xFF), (second - 1, 0xFF), (second, loud)];
+        let second = 100 + GAP_MS;
+        let expected = [(0, loud), (99, loud), (100, 0xFF), (second - 1, 0xFF), (second, loud)];
         for (at, byte) in expected.into_iter().chain([(second + 99, loud), (second + 100, 0xFF)]) {
             assert_eq!(first(at), byte, "at {at} ms");
         }
