@@ -1,1 +1,1 @@
-
+//! House rules that run as tests; each says why it exists. See `tests/`.

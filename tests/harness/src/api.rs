@@ -1,0 +1,83 @@
+//! The JSON API as a client sees it.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http_client::{Client, HttpError, Limits, Method, Options, Request};
+use serde_json::Value;
+
+/// Asks one server.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    login: String,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body as JSON; null when it is not.
+    pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Api {
+    /// A client of the server whose pages are at `base`.
+    pub fn new(base: impl Into<String>, user: &str, password: &str) -> Api {
+        let login = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        Api { client: Client::new(Options::default()), base: base.into(), login }
+    }
+
+    /// Asks; an unreachable server is an error.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, HttpError> {
+        let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
+        let mut request = Request::new(method, format!("{}{path}", self.base)).limits(limits);
+        request = request.header("Authorization", self.login.as_str()).header("Accept", "application/json");
+        if let Some(body) = body {
+            request = request.header("Content-Type", "application/json");
+            request.body = body.to_string().into_bytes().into();
+        }
+        let response = self.client.send(request).await?;
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Answer { status: response.status, json, text })
+    }
+
+    /// Reads.
+    ///
+    /// # Panics
+    /// The server does not answer, or answers something else than 200.
+    pub async fn get(&self, path: &str) -> Value {
+        self.good(Method::GET, path, None).await
+    }
+
+    /// Posts.
+    ///
+    /// # Panics
+    /// The server does not answer, or refuses.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.good(Method::POST, path, Some(body)).await
+    }
+
+    /// Puts.
+    ///
+    /// # Panics
+    /// The server does not answer, or refuses.
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        self.good(Method::PUT, path, Some(body)).await
+    }
+
+    async fn good(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let answer = self.ask(method.clone(), path, body.as_ref()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {}{path}: {error}", self.base));
+        assert!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
+        answer.json
+    }
+}

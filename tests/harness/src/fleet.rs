@@ -1,0 +1,143 @@
+//! An installation: a primary and secondaries that have joined it, with drivers in a folder that all of them see.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{Api, Server, library, wait_for};
+
+/// The first administrator of every fleet.
+pub const ADMIN: &str = "admin";
+/// Its password.
+pub const PASSWORD: &str = "Demo-1234";
+
+/// How a fleet is made.
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// How many servers, the primary included.
+    pub servers: u8,
+    /// Packages whose libraries lie in the driver folder.
+    pub drivers: Vec<&'static str>,
+    /// How long a returning server owns nothing, in seconds; 0 switches it off.
+    pub hold_down_s: u64,
+    /// The heartbeat interval in milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for FleetOptions {
+    fn default() -> FleetOptions {
+        FleetOptions { servers: 3, drivers: vec!["plugin-algo", "plugin-cap"], hold_down_s: 0, heartbeat_ms: 250 }
+    }
+}
+
+/// An installation.
+pub struct Fleet {
+    /// The primary first.
+    pub servers: Vec<Server>,
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Makes and starts an installation; returns when every secondary is in step with the primary.
+    pub async fn start(options: FleetOptions) -> Fleet {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let drivers = folder.path().join("drivers");
+        fs::create_dir_all(&drivers).expect("the driver folder");
+        for package in &options.drivers {
+            put_driver(&drivers, &library(package));
+        }
+        let network = network();
+        let servers = (1..=options.servers).map(|number| {
+            let name = format!("pa-{number}");
+            let address = format!("{network}.{number}");
+            let config = format!(
+                "name = \"{name}\"\ndata = \"data\"\ndrivers = \"{}\"\n\
+                 [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n\
+                 allow_http_login = true\n\
+                 [media]\ninterface = \"127.0.0.1\"\n\
+                 [timing]\nheartbeat_ms = {}\nhold_down_s = {}\n",
+                drivers.display(),
+                options.heartbeat_ms,
+                options.hold_down_s
+            );
+            let environment = [("ONEALERT_ADMIN_PASSWORD", PASSWORD)];
+            Server::new(&name, &folder.path().join(&name), &address, &config, &environment)
+        });
+        let mut fleet = Fleet { servers: servers.collect(), folder };
+        fleet.servers[0].start();
+        let primary = format!("{network}.1:7400");
+        for server in &mut fleet.servers[1..] {
+            let joined =
+                server.command(&["join", "--primary", &primary, "--user", ADMIN], &[("ONEALERT_PASSWORD", PASSWORD)]);
+            joined.unwrap_or_else(|text| panic!("{} could not join: {text}", server.name));
+            server.start();
+        }
+        fleet.in_step().await;
+        fleet
+    }
+
+    /// A folder for the test's own files, gone with the fleet.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where drivers are put.
+    pub fn drivers(&self) -> PathBuf {
+        self.folder.path().join("drivers")
+    }
+
+    /// Asks one server.
+    pub fn api(&self, server: usize) -> Api {
+        Api::new(self.servers[server].base(), ADMIN, PASSWORD)
+    }
+
+    /// Waits until every running server sees every running server up and stands where the primary stands.
+    pub async fn in_step(&self) {
+        for index in 0..self.servers.len() {
+            if !self.servers[index].runs() {
+                continue;
+            }
+            let api = self.api(index);
+            let running = self.servers.iter().filter(|server| server.runs()).count();
+            wait_for("every server sees the others in step", Duration::from_secs(20), || async {
+                let status = api.ask(http_client::Method::GET, "/api/v1/status", None).await.ok()?.json;
+                let servers = status["servers"].as_array()?;
+                let well = servers.iter().filter(|server| server["state"] == "ok" || server["this"] == true).count();
+                let places: std::collections::BTreeSet<Option<u64>> = servers
+                    .iter()
+                    .filter(|server| server["state"] == "ok")
+                    .map(|server| server["position"].as_u64())
+                    .collect();
+                (well >= running && places.len() == 1 && servers.len() >= running).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+/// Puts a library into a driver folder as installers do: another name first, then renamed.
+pub fn put_driver(folder: &Path, library: &Path) {
+    let name = library.file_name().expect("a file").to_string_lossy().into_owned();
+    let unfinished = folder.join(format!(".{name}.tmp"));
+    fs::copy(library, &unfinished).expect("copy the driver");
+    fs::rename(&unfinished, folder.join(name)).expect("rename the driver");
+}
+
+/// The first three numbers of a loopback network that nobody on this machine uses.
+fn network() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number =
+            std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(101));
+        let network = format!("127.{}.{}", 16 + number / 250 % 200, 1 + number % 250);
+        if TcpListener::bind(format!("{network}.1:7400")).is_ok() {
+            return network;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One server process.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::build::onealert;
+
+/// How long a server may take to say that it is ready.
+const READY: Duration = Duration::from_secs(20);
+
+/// One server process; killed when dropped.
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Its loopback address.
+    pub address: String,
+    /// What it said at its start.
+    pub said: Vec<String>,
+    child: Option<Child>,
+    log: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Server {
+    /// A server that is not started yet. `folder` holds its data and its log.
+    pub fn new(name: &str, folder: &Path, address: &str, config: &str, environment: &[(&str, &str)]) -> Server {
+        fs::create_dir_all(folder).expect("a folder for the server");
+        let file = folder.join("onealert.toml");
+        fs::write(&file, config).expect("the server's configuration file");
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Server {
+            name: name.to_owned(),
+            config: file,
+            address: address.to_owned(),
+            said: Vec::new(),
+            child: None,
+            log: folder.join("log"),
+            environment: environment.iter().map(owned).collect(),
+        }
+    }
+
+    /// Base URL of its pages.
+    pub fn base(&self) -> String {
+        format!("http://{}:8080", self.address)
+    }
+
+    /// Runs another command of the program with this server's file and waits for it; gives its output.
+    ///
+    /// # Errors
+    /// It failed; the text is what it printed.
+    pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
+        let (first, rest) = arguments.split_first().expect("a command");
+        let output = Command::new(onealert())
+            .arg(first)
+            .arg("--config")
+            .arg(&self.config)
+            .args(rest)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() { Ok(text) } else { Err(text) }
+    }
+
+    /// Starts it and waits until it is ready; says how long that took.
+    ///
+    /// # Panics
+    /// It did not become ready; the text is its log.
+    pub fn start(&mut self) -> Duration {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let begun = Instant::now();
+        let log = File::options().create(true).append(true).open(&self.log).expect("the server's log");
+        let mut child = Command::new(onealert())
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        let out = child.stdout.take().expect("its output is a pipe");
+        let (lines, said) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        self.child = Some(child);
+        self.said.clear();
+        loop {
+            match said.recv_timeout(READY.saturating_sub(begun.elapsed())) {
+                Ok(line) => {
+                    let ready = line.starts_with("ready");
+                    self.said.push(line);
+                    if ready {
+                        return begun.elapsed();
+                    }
+                }
+                Err(_) => panic!("{} did not become ready; its log says:\n{}", self.name, self.log()),
+            }
+        }
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn pid(&self) -> Pid {
+        let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
+        Pid::from_raw(child.id() as i32)
+    }
+
+    /// Whether it runs.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = kill(self.pid(), Signal::SIGKILL);
+        self.reap();
+    }
+
+    /// Stops its processor time: it neither answers nor closes anything.
+    pub fn pause(&self) {
+        kill(self.pid(), Signal::SIGSTOP).expect("the process is ours");
+    }
+
+    /// Lets it run again after a pause.
+    pub fn wake(&self) {
+        kill(self.pid(), Signal::SIGCONT).expect("the process is ours");
+    }
+
+    /// Asks it to stop in good order and waits for its end; says whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let _ = kill(self.pid(), Signal::SIGTERM);
+        self.reap()
+    }
+
+    fn reap(&mut self) -> bool {
+        let Some(mut child) = self.child.take() else { return false };
+        child.wait().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.runs() {
+            self.wake();
+            self.kill();
+        }
+    }
+}
