@@ -52,6 +52,24 @@ fn group() -> SocketAddrV4 {
     SocketAddrV4::new(address, port)
 }
 
+/// Runs a scenario again where the machine stood still for so long that packet times were left out, as they must be.
+fn undisturbed(scenario: impl Fn() -> Option<()>) {
+    for _ in 0..5 {
+        if scenario().is_some() {
+            return;
+        }
+        println!("this machine stood still for more than 60 ms; once more");
+    }
+    panic!("five times in a row packet times were left out");
+}
+
+/// The events up to and with the end of this stream; nothing when packet times were left out.
+fn undisturbed_end(events: &Events<StreamEvent>, stream: u128) -> Option<Vec<StreamEvent>> {
+    let seen = until_finished(events, stream);
+    let disturbed = |event: &StreamEvent| matches!(event, StreamEvent::Finished { skipped: 1.., .. });
+    (!seen.iter().any(disturbed)).then_some(seen)
+}
+
 /// The events up to and with the end of this stream.
 fn until_finished(events: &Events<StreamEvent>, stream: u128) -> Vec<StreamEvent> {
     let mut seen = Vec::new();
@@ -90,106 +108,111 @@ fn drain(socket: &UdpSocket) -> Vec<(u16, u32, bool, Vec<u8>)> {
 
 #[test]
 fn what_is_played_is_what_is_heard_between_silences() {
-    let (engine, events) = engine();
-    let speaker = unicast();
-    let audio = tone(500, 1);
-    engine.play(spec(7, audio.clone(), vec![Destination::pcmu(1, speaker.local_addr())]));
-    let seen = until_finished(&events, 7);
-    assert!(matches!(seen[0], StreamEvent::FirstPacket { id: 7, .. }), "{seen:?}");
-    assert!(
-        matches!(seen[1], StreamEvent::Finished { id: 7, packets: 45, stopped: false, .. }) && seen.len() == 2,
-        "200 ms, 500 ms and 200 ms are 45 packets: {seen:?}"
-    );
-    let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 45);
-    assert!(complete, "{heard:?}");
-    assert_eq!((heard.ms, heard.gaps, heard.duplicates, heard.reordered, heard.malformed), (900, 0, 0, 0, 0));
-    assert_eq!((heard.ssrcs.as_slice(), heard.codec), ([7].as_slice(), Some(Codec::Pcmu)));
-    assert_eq!(heard.audible_ms, 500);
-    let (rate, pcm) = speaker.pcm();
-    assert_eq!((rate, pcm.len()), (8_000, 7_200));
-    assert!(pcm[..1_600].iter().chain(&pcm[5_600..]).all(|sample| *sample == 0));
-    let level = goertzel(&pcm[1_600..5_600], 8_000, 1_000.0);
-    assert!((level + 6.0).abs() < 0.2, "the tone is at {level:.2} dBFS");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("heard.wav");
-    speaker.write_wav(&path).expect("writable");
-    let clip = onealert_media::render::wav::read(&std::fs::read(&path).expect("readable")).expect("a WAV file");
-    assert_eq!((clip.rate, clip.samples.len()), (8_000, 7_200));
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let speaker = unicast();
+        let audio = tone(500, 1);
+        engine.play(spec(7, audio.clone(), vec![Destination::pcmu(1, speaker.local_addr())]));
+        let seen = undisturbed_end(&events, 7)?;
+        assert!(matches!(seen[0], StreamEvent::FirstPacket { id: 7, .. }), "{seen:?}");
+        assert!(
+            matches!(seen[1], StreamEvent::Finished { id: 7, packets: 45, stopped: false, .. }) && seen.len() == 2,
+            "200 ms, 500 ms and 200 ms are 45 packets: {seen:?}"
+        );
+        let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 45);
+        assert!(complete, "{heard:?}");
+        assert_eq!((heard.ms, heard.gaps, heard.duplicates, heard.reordered, heard.malformed), (900, 0, 0, 0, 0));
+        assert_eq!((heard.ssrcs.as_slice(), heard.codec), ([7].as_slice(), Some(Codec::Pcmu)));
+        assert_eq!(heard.audible_ms, 500);
+        let (rate, pcm) = speaker.pcm();
+        assert_eq!((rate, pcm.len()), (8_000, 7_200));
+        assert!(pcm[..1_600].iter().chain(&pcm[5_600..]).all(|sample| *sample == 0));
+        let level = goertzel(&pcm[1_600..5_600], 8_000, 1_000.0);
+        assert!((level + 6.0).abs() < 0.2, "the tone is at {level:.2} dBFS");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("heard.wav");
+        speaker.write_wav(&path).expect("writable");
+        let clip = onealert_media::render::wav::read(&std::fs::read(&path).expect("readable")).expect("a WAV file");
+        assert_eq!((clip.rate, clip.samples.len()), (8_000, 7_200));
+        Some(())
+    });
 }
 
 #[test]
 fn three_hundred_destinations_get_the_same_packets_with_the_same_numbers() {
-    let (engine, events) = engine();
-    let sockets: Vec<UdpSocket> = (0..300).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
-    let destinations = sockets
-        .iter()
-        .zip(0..)
-        .map(|(socket, key)| Destination::pcmu(key, socket.local_addr().expect("bound")))
-        .collect();
-    engine.play(spec(3, tone(100, 1), destinations));
-    let seen = until_finished(&events, 3);
-    assert_eq!(failures(&seen), []);
-    let first = drain(&sockets[0]);
-    let skipped = match seen.last() {
-        Some(StreamEvent::Finished { skipped, .. }) => *skipped,
-        other => panic!("{other:?}"),
-    };
-    // 200 + 100 + 200 ms; a machine that stands still for long leaves packet times out, but for all of a slot alike.
-    println!("{} packets each, {skipped} packet times left out", first.len());
-    if skipped == 0 {
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let sockets: Vec<UdpSocket> = (0..300).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
+        let destinations = sockets
+            .iter()
+            .zip(0..)
+            .map(|(socket, key)| Destination::pcmu(key, socket.local_addr().expect("bound")))
+            .collect();
+        engine.play(spec(3, tone(100, 1), destinations));
+        let seen = undisturbed_end(&events, 3)?;
+        assert_eq!(failures(&seen), []);
+        let first = drain(&sockets[0]);
+        // 200 + 100 + 200 ms.
         assert_eq!(first.len(), 25);
         for (index, socket) in sockets.iter().enumerate().skip(1) {
             assert_eq!(drain(socket), first, "destination {index} differs from the first");
         }
-    }
-    for (before, after) in first.iter().zip(&first[1..]) {
-        assert_eq!(after.0, before.0.wrapping_add(1));
-        assert_eq!(after.1.wrapping_sub(before.1) % 160, 0);
-    }
-    assert!(first[0].2 && first[1..].iter().all(|packet| !packet.2), "the marker belongs to the first packet only");
+        for (before, after) in first.iter().zip(&first[1..]) {
+            assert_eq!(after.0, before.0.wrapping_add(1));
+            assert_eq!(after.1, before.1.wrapping_add(160));
+        }
+        assert!(first[0].2 && first[1..].iter().all(|packet| !packet.2), "the marker belongs to the first packet only");
+        Some(())
+    });
 }
 
 #[test]
 fn groups_and_single_devices_with_different_codecs_and_packet_times_play_in_step() {
-    let (engine, events) = engine();
-    let (one, two) = (group(), group());
-    let narrow = Receiver::join(one.into(), LOOPBACK).expect("a group");
-    let law = Receiver::join_accepting(two.into(), LOOPBACK, &[Codec::Pcma]).expect("a group");
-    let wide = unicast();
-    let destinations = vec![
-        Destination::pcmu(1, one.into()),
-        Destination { codec: Codec::Pcma, packet_ms: 10, ..Destination::pcmu(2, two.into()) },
-        Destination { codec: Codec::G722, packet_ms: 30, ..Destination::pcmu(3, wide.local_addr()) },
-    ];
-    engine.play(spec(4, tone(800, 1), destinations));
-    assert_eq!(failures(&until_finished(&events, 4)), []);
-    for (speaker, codec, rate) in
-        [(&narrow, Codec::Pcmu, 8_000), (&law, Codec::Pcma, 8_000), (&wide, Codec::G722, 16_000)]
-    {
-        let (heard, complete) = speaker.wait(LONG, |heard| heard.ms >= 1_200);
-        assert!(complete && heard.codec == Some(codec), "{codec:?}: {heard:?}");
-        assert_eq!((heard.gaps, heard.wrong_payload, heard.malformed), (0, 0, 0), "{codec:?}");
-        let (heard_rate, pcm) = speaker.pcm();
-        assert_eq!(heard_rate, rate);
-        let at = |ms: usize| ms * rate as usize / 1_000;
-        // Content begins at 200 ms everywhere; G.722 needs a moment to settle, and delays by its filters.
-        assert!(Level::of(&pcm[..at(200)]).rms_dbfs() < -60.0, "{codec:?} sounds before its time");
-        let tone = goertzel(&pcm[at(300)..at(900)], rate, 1_000.0);
-        assert!((tone + 6.0).abs() < 0.6, "{codec:?}: {tone:.2} dBFS");
-        assert!(Level::of(&pcm[at(1_010)..at(1_200)]).rms_dbfs() < -40.0, "{codec:?} sounds after the end");
-    }
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let (one, two) = (group(), group());
+        let narrow = Receiver::join(one.into(), LOOPBACK).expect("a group");
+        let law = Receiver::join_accepting(two.into(), LOOPBACK, &[Codec::Pcma]).expect("a group");
+        let wide = unicast();
+        let destinations = vec![
+            Destination::pcmu(1, one.into()),
+            Destination { codec: Codec::Pcma, packet_ms: 10, ..Destination::pcmu(2, two.into()) },
+            Destination { codec: Codec::G722, packet_ms: 30, ..Destination::pcmu(3, wide.local_addr()) },
+        ];
+        engine.play(spec(4, tone(800, 1), destinations));
+        assert_eq!(failures(&undisturbed_end(&events, 4)?), []);
+        for (speaker, codec, rate) in
+            [(&narrow, Codec::Pcmu, 8_000), (&law, Codec::Pcma, 8_000), (&wide, Codec::G722, 16_000)]
+        {
+            let (heard, complete) = speaker.wait(LONG, |heard| heard.ms >= 1_200);
+            assert!(complete && heard.codec == Some(codec), "{codec:?}: {heard:?}");
+            assert_eq!((heard.gaps, heard.wrong_payload, heard.malformed), (0, 0, 0), "{codec:?}");
+            let (heard_rate, pcm) = speaker.pcm();
+            assert_eq!(heard_rate, rate);
+            let at = |ms: usize| ms * rate as usize / 1_000;
+            // Content begins at 200 ms everywhere; G.722 needs a moment to settle, and delays by its filters.
+            assert!(Level::of(&pcm[..at(200)]).rms_dbfs() < -60.0, "{codec:?} sounds before its time");
+            let tone = goertzel(&pcm[at(300)..at(900)], rate, 1_000.0);
+            assert!((tone + 6.0).abs() < 0.6, "{codec:?}: {tone:.2} dBFS");
+            assert!(Level::of(&pcm[at(1_010)..at(1_200)]).rms_dbfs() < -40.0, "{codec:?} sounds after the end");
+        }
+        Some(())
+    });
 }
 
 #[test]
 fn a_device_that_takes_only_one_codec_counts_the_others() {
-    let (engine, events) = engine();
-    let speaker = Receiver::join_accepting("127.0.0.1:0".parse().expect("an address"), LOOPBACK, &[Codec::Pcmu])
-        .expect("a receiver");
-    let wrong = Destination { codec: Codec::Pcma, ..Destination::pcmu(1, speaker.local_addr()) };
-    engine.play(spec(5, tone(20, 1), vec![wrong]));
-    until_finished(&events, 5);
-    let (heard, complete) = speaker.wait(LONG, |heard| heard.wrong_payload == 21);
-    assert!(complete && heard.packets == 0 && heard.ssrcs.is_empty(), "{heard:?}");
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let speaker = Receiver::join_accepting("127.0.0.1:0".parse().expect("an address"), LOOPBACK, &[Codec::Pcmu])
+            .expect("a receiver");
+        let wrong = Destination { codec: Codec::Pcma, ..Destination::pcmu(1, speaker.local_addr()) };
+        engine.play(spec(5, tone(20, 1), vec![wrong]));
+        undisturbed_end(&events, 5)?;
+        let (heard, complete) = speaker.wait(LONG, |heard| heard.wrong_payload == 21);
+        assert!(complete && heard.packets == 0 && heard.ssrcs.is_empty(), "{heard:?}");
+        Some(())
+    });
 }
 
 #[test]
@@ -246,23 +269,26 @@ fn a_stop_ends_a_long_stream_with_silence_and_a_removed_destination_gets_nothing
 
 #[test]
 fn an_address_that_cannot_be_reached_is_reported_once_and_disturbs_nobody() {
-    let (engine, events) = engine();
-    let speaker = unicast();
-    let destinations = vec![
-        // Broadcast is refused by the kernel for a socket that did not ask for it.
-        Destination::pcmu(1, "255.255.255.255:9".parse().expect("an address")),
-        Destination::pcmu(2, speaker.local_addr()),
-        Destination { packet_ms: 25, ..Destination::pcmu(3, speaker.local_addr()) },
-        Destination { dtmf: "9x".into(), ..Destination::pcmu(4, speaker.local_addr()) },
-    ];
-    engine.play(spec(9, tone(100, 1), destinations));
-    let failed = failures(&until_finished(&events, 9));
-    let mut keys: Vec<u64> = failed.iter().map(|(key, _)| *key).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, [1, 3, 4], "{failed:?}");
-    assert!(failed.iter().any(|(key, reason)| *key == 1 && reason.contains("255.255.255.255:9")), "{failed:?}");
-    let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 25);
-    assert!(complete && heard.gaps == 0, "{heard:?}");
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let speaker = unicast();
+        let destinations = vec![
+            // Broadcast is refused by the kernel for a socket that did not ask for it.
+            Destination::pcmu(1, "255.255.255.255:9".parse().expect("an address")),
+            Destination::pcmu(2, speaker.local_addr()),
+            Destination { packet_ms: 25, ..Destination::pcmu(3, speaker.local_addr()) },
+            Destination { dtmf: "9x".into(), ..Destination::pcmu(4, speaker.local_addr()) },
+        ];
+        engine.play(spec(9, tone(100, 1), destinations));
+        let failed = failures(&undisturbed_end(&events, 9)?);
+        let mut keys: Vec<u64> = failed.iter().map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [1, 3, 4], "{failed:?}");
+        assert!(failed.iter().any(|(key, reason)| *key == 1 && reason.contains("255.255.255.255:9")), "{failed:?}");
+        let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 25);
+        assert!(complete && heard.gaps == 0, "{heard:?}");
+        Some(())
+    });
 }
 
 #[test]
@@ -302,35 +328,41 @@ fn one_address_carries_one_stream_and_hears_it_once() {
 
 #[test]
 fn digits_come_before_the_content_and_hold_nobody_out_of_step() {
-    let (engine, events) = engine();
-    let (zone, plain) = (unicast(), unicast());
-    let destinations = vec![
-        Destination { dtmf: "7#".into(), ..Destination::pcmu(1, zone.local_addr()) },
-        Destination::pcmu(2, plain.local_addr()),
-    ];
-    engine.play(spec(13, tone(200, 1), destinations));
-    assert_eq!(failures(&until_finished(&events, 13)), []);
-    let (heard, complete) = zone.wait(LONG, |heard| heard.audible_ms == 200);
-    assert!(complete && heard.dtmf == "7#" && heard.gaps == 0, "{heard:?}");
-    // Two digits of 200 ms stand before the content, for the plain device as silence.
-    let (heard, complete) = plain.wait(LONG, |heard| heard.ms == 400 + 200 + 200);
-    assert!(complete && heard.dtmf.is_empty(), "{heard:?}");
-    assert!(plain.pcm().1[..400 * 8].iter().all(|sample| *sample == 0));
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let (zone, plain) = (unicast(), unicast());
+        let destinations = vec![
+            Destination { dtmf: "7#".into(), ..Destination::pcmu(1, zone.local_addr()) },
+            Destination::pcmu(2, plain.local_addr()),
+        ];
+        engine.play(spec(13, tone(200, 1), destinations));
+        assert_eq!(failures(&undisturbed_end(&events, 13)?), []);
+        let (heard, complete) = zone.wait(LONG, |heard| heard.audible_ms == 200);
+        assert!(complete && heard.dtmf == "7#" && heard.gaps == 0, "{heard:?}");
+        // Two digits of 200 ms stand before the content, for the plain device as silence.
+        let (heard, complete) = plain.wait(LONG, |heard| heard.ms == 400 + 200 + 200);
+        assert!(complete && heard.dtmf.is_empty(), "{heard:?}");
+        assert!(plain.pcm().1[..400 * 8].iter().all(|sample| *sample == 0));
+        Some(())
+    });
 }
 
 #[test]
 fn repeats_are_all_heard_and_a_resumed_stream_plays_only_the_rest() {
-    let (engine, events) = engine();
-    let (all, rest) = (unicast(), unicast());
-    let audio = tone(100, 2);
-    engine.play(spec(14, audio.clone(), vec![Destination::pcmu(1, all.local_addr())]));
-    let resumed = StreamSpec { start_at_ms: 60, ..spec(15, audio, vec![Destination::pcmu(1, rest.local_addr())]) };
-    engine.play(resumed);
-    until_finished(&events, 14);
-    let (heard, complete) = all.wait(LONG, |heard| heard.audible_ms == 200);
-    assert!(complete, "{heard:?}");
-    let (heard, complete) = rest.wait(LONG, |heard| heard.audible_ms == 140);
-    assert!(complete, "{heard:?}");
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let (all, rest) = (unicast(), unicast());
+        let audio = tone(100, 2);
+        engine.play(spec(14, audio.clone(), vec![Destination::pcmu(1, all.local_addr())]));
+        let resumed = StreamSpec { start_at_ms: 60, ..spec(15, audio, vec![Destination::pcmu(1, rest.local_addr())]) };
+        engine.play(resumed);
+        undisturbed_end(&events, 14)?;
+        let (heard, complete) = all.wait(LONG, |heard| heard.audible_ms == 200);
+        assert!(complete, "{heard:?}");
+        let (heard, complete) = rest.wait(LONG, |heard| heard.audible_ms == 140);
+        assert!(complete, "{heard:?}");
+        Some(())
+    });
 }
 
 #[test]
@@ -378,16 +410,19 @@ fn the_witness_tells_who_is_on_a_group() {
 
 #[test]
 fn a_receiver_shares_its_group_and_can_begin_anew() {
-    let (engine, events) = engine();
-    let group: SocketAddr = group().into();
-    let speakers = [0, 1].map(|_| Receiver::join(group, LOOPBACK).expect("a group is shared"));
-    engine.play(spec(17, tone(20, 1), vec![Destination::pcmu(1, group)]));
-    until_finished(&events, 17);
-    for speaker in &speakers {
-        let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 21);
-        assert!(complete, "{heard:?}");
-        speaker.reset();
-        assert_eq!(speaker.snapshot().packets, 0);
-        assert!(!speaker.snapshot().active(LONG));
-    }
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let group: SocketAddr = group().into();
+        let speakers = [0, 1].map(|_| Receiver::join(group, LOOPBACK).expect("a group is shared"));
+        engine.play(spec(17, tone(20, 1), vec![Destination::pcmu(1, group)]));
+        undisturbed_end(&events, 17)?;
+        for speaker in &speakers {
+            let (heard, complete) = speaker.wait(LONG, |heard| heard.packets == 21);
+            assert!(complete, "{heard:?}");
+            speaker.reset();
+            assert_eq!(speaker.snapshot().packets, 0);
+            assert!(!speaker.snapshot().active(LONG));
+        }
+        Some(())
+    });
 }

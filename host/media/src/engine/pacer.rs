@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::stream::{Body, Due, Leg, Stream, objection};
 use super::tally::Tally;
 use super::timeline::Timeline;
@@ -15,6 +17,9 @@ use super::transport::{Outgoing, Transport};
 use super::wake::{self, Wake};
 use super::{Destination, StreamEvent, StreamSpec};
 use crate::render::Rendered;
+
+/// A full send buffer is a failure only when it stays full for so many packets; one lost packet is hardly heard.
+const FULL_IN_A_ROW: u32 = 10;
 
 /// What callers ask for.
 pub(super) enum Call {
@@ -240,19 +245,22 @@ impl Pacer {
 fn report(id: u128, leg: &mut Leg, outcome: io::Result<()>, tally: &mut Tally, events: &Sender<StreamEvent>) {
     match outcome {
         Ok(()) => {
-            leg.failing = false;
+            leg.failures = 0;
             tally.packets += 1;
             if tally.packets == 1 {
                 let _ = events.send(StreamEvent::FirstPacket { id, at: Instant::now() });
             }
         }
-        Err(error) if !leg.failing => {
-            leg.failing = true;
+        Err(error) => {
+            leg.failures = leg.failures.saturating_add(1);
+            let full = error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(Errno::ENOBUFS as i32);
+            if leg.failures != if full { FULL_IN_A_ROW } else { 1 } {
+                return;
+            }
             for key in &leg.keys {
                 let reason = format!("audio to {} could not be sent: {error}; sending goes on", leg.addr);
                 let _ = events.send(StreamEvent::DestinationFailed { id, key: *key, reason });
             }
         }
-        Err(_) => {}
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Leg {
     pub(super) keys: Vec<u64>,
     pub(super) addr: SocketAddr,
     pub(super) address: Address,
-    /// Whether the last packet could not be sent.
-    pub(super) failing: bool,
+    /// How many packets in a row could not be sent.
+    pub(super) failures: u32,
     script: Option<Script>,
     joined_tick: u64,
     /// Whether the first audio packet, which carries the marker, is still to come.
@@ -142,7 +142,7 @@ impl Stream {
             keys: vec![destination.key],
             addr: destination.addr,
             address: Address::new(destination.addr),
-            failing: false,
+            failures: 0,
             script: script(destination).ok().flatten(),
             joined_tick: slot.tick,
             fresh: true,
