@@ -3,7 +3,7 @@
 //! Never add a field or a method here: abi_stable refuses every driver that is older than the host as soon as one of these
 //! types grows. New abilities are new [documents](crate::document) and new [capability words](crate::capability).
 // abi_stable's macros write unsafe impls, and names and paths that the lints do not like; nothing in this file does by hand.
-#![allow(unsafe_code, unused_qualifications, non_camel_case_types, non_local_definitions)]
+#![allow(unsafe_code, unused_qualifications, non_camel_case_types, non_local_definitions, clippy::mem_forget)]
 
 use abi_stable::{
     StableAbi,
@@ -63,9 +63,9 @@ impl RootModule for PluginModV1_Ref {
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
 
-struct Emitting(Box<dyn Fn(&[u8]) + Send + Sync>);
+struct Emitting<F>(F);
 
-impl Host for Emitting {
+impl<F: Fn(&[u8]) + Send + Sync> Host for Emitting<F> {
     fn emit(&self, document: RVec<u8>) {
         (self.0)(&document);
     }
@@ -73,7 +73,7 @@ impl Host for Emitting {
 
 /// The worker's side, made of a function that takes each document. For the worker only.
 pub fn host(emit: impl Fn(&[u8]) + Send + Sync + 'static) -> HostArc {
-    Host_TO::from_ptr(RArc::new(Emitting(Box::new(emit))), TD_Opaque)
+    Host_TO::from_ptr(RArc::new(Emitting(emit)), TD_Opaque)
 }
 
 /// Hands a document to a driver. For the worker only.
