@@ -103,10 +103,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
         return Err(Refusal::Incomplete(bytes.len()));
     }
     let needs = newest_glibc(bytes);
-    if let (Some(needs), Some(has)) = (needs, system_glibc()) {
-        if needs > has {
-            return Err(Refusal::Glibc { needs, has });
-        }
+    if let (Some(needs), Some(has)) = (needs, system_glibc())
+        && needs > has
+    {
+        return Err(Refusal::Glibc { needs, has });
     }
     let manifest = manifest(&file)?;
     version::fits(&manifest.api, &API).map_err(|misfit| Refusal::Api {

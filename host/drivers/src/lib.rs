@@ -5,6 +5,7 @@
 //! [`worker`] are the worker's side, [`process`] is the host's end of one worker, [`guard`] keeps one driver running, and
 //! [`Drivers`] is what the rest of the server calls.
 
+pub mod check;
 pub mod files;
 pub mod find;
 pub mod frame;

@@ -201,6 +201,11 @@ impl Worker {
         }
     }
 
+    /// A number for a call, request or ping that was not given out before.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Whether the driver's own threads answer.
     pub async fn ping(&self, within: Duration) -> bool {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -210,7 +215,7 @@ impl Worker {
         alive
     }
 
-    fn expect(&self, id: u64, op: &str, document: &ToDriver) -> Result<oneshot::Receiver<Outcome>, Failure> {
+    pub(crate) fn expect(&self, id: u64, op: &str, document: &ToDriver) -> Result<oneshot::Receiver<Outcome>, Failure> {
         let body = serde_json::to_vec(document).expect("documents are plain data with text keys");
         if body.len() >= frame::LIMIT {
             let text = format!("{op}: {} bytes are above the limit of {} for one call", body.len(), frame::LIMIT);
@@ -254,7 +259,7 @@ impl Worker {
         }
     }
 
-    fn send(&self, document: &ToDriver) {
+    pub(crate) fn send(&self, document: &ToDriver) {
         let body = serde_json::to_vec(document).expect("documents are plain data with text keys");
         let _ = self.out.send(frame::encode(DOCUMENT, &body));
     }

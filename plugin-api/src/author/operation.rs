@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,10 +24,19 @@ use crate::{
 /// Does what the call asks for.
 pub(super) async fn perform<D: Driver>(shared: &Shared<D>, call: Call) -> Result<Value, Failure> {
     let Call { op, body, .. } = call;
-    // These need no driver.
+    // These need no driver. Words with a dollar sign are the conformance kit's.
     match op.as_str() {
         "$echo" => return Ok(body),
         "$panic" => panic!("asked to panic by the operation $panic"),
+        "$log" => {
+            tracing::info!(asked = %body, "asked to log by the operation $log");
+            return Ok(Value::Null);
+        }
+        "$wait" => {
+            let milliseconds = body.get("ms").and_then(Value::as_u64).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            return Ok(Value::Null);
+        }
         "settings.check" => {
             let asked: SettingsCheck = read(&op, body)?;
             let problems = match settings::read_strictly::<D>(&asked.settings) {
