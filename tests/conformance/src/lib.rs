@@ -55,3 +55,8 @@ pub fn with_manifest(bytes: &[u8], old: &str, new: &str) -> Vec<u8> {
     changed[range].copy_from_slice(manifest.replacen(old, new, 1).as_bytes());
     changed
 }
+
+/// The worker's program and its first arguments.
+pub fn worker() -> (PathBuf, Vec<String>) {
+    (built().join("conformance-worker"), Vec::new())
+}
