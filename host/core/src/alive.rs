@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) echo: Option<Echo>,
     /// Whom it judges to be held.
     pub(crate) says: Vec<Hold>,
+    /// Whom it hears.
+    pub(crate) hears: Vec<ServerId>,
     /// The question of rule 8 that it has not answered yet.
     pub(crate) asking: Option<u64>,
     /// How we judge it after a return.
@@ -60,6 +62,7 @@ impl Peer {
             offset: Offset::default(),
             echo: None,
             says: Vec::new(),
+            hears: Vec::new(),
             asking: None,
             hold: HoldDown::default(),
         }
@@ -82,6 +85,7 @@ impl Peer {
             self.draining = false;
             self.echo = None;
             self.says.clear();
+            self.hears.clear();
         }
         let contact = self.alive(now);
         if another { Contact::Regained } else { contact }
@@ -95,6 +99,7 @@ impl Peer {
             self.gone = Some(why);
         }
         self.says.clear();
+        self.hears.clear();
         self.asking = None;
         self.hold.broken();
         news
@@ -118,6 +123,11 @@ impl Peer {
     /// Whether it is not believed gone. A draining or held server lives.
     pub(crate) fn lives(&self) -> bool {
         self.gone.is_none()
+    }
+
+    /// Whether it fell silent, which may be the link's fault and not its own.
+    pub(crate) fn fell_silent(&self) -> bool {
+        self.gone == Some(DownReason::Silent)
     }
 
     /// Whether a connection to it may stand.

@@ -83,7 +83,8 @@ impl Node {
     pub(crate) fn was_late(&mut self, late: Span) {
         // Both the shell and the node measure, and messages come before the tick: one absence counts once.
         let known = self.resumed.is_some_and(|at| self.now.mono - at <= late);
-        if late <= self.tuning.heartbeat() || known {
+        // Before its first heartbeat this server asks anyway.
+        if late <= self.tuning.heartbeat() || known || self.seq == 0 {
             return;
         }
         self.resumed = Some(self.now.mono);
@@ -149,6 +150,7 @@ impl Node {
         }
         peer.draining = heartbeat.draining;
         peer.says = heartbeat.holds;
+        peer.hears = heartbeat.hears;
         peer.standing = Some(heartbeat.standing);
     }
 
@@ -172,6 +174,8 @@ impl Node {
         let peer = self.peers.get_mut(&id).expect("the caller looked it up");
         if peer.lose(why) {
             self.out.push(Output::Notice(Notice::PeerDown { peer: id, why }));
+            // Others may wait for this: they leave alone what a server runs that somebody hears.
+            self.heartbeat_at = self.now.mono;
         }
         for id in &self.active {
             // What a server confirmed does not count while it is believed down.
@@ -186,6 +190,8 @@ impl Node {
             Some(Hold { server: peer.id, remaining_ms: remaining.as_millis() })
         };
         let holds = self.peers.values().filter_map(held).collect();
+        let hears =
+            self.peers.values().filter(|peer| peer.lives() && peer.last_heard.is_some()).map(|peer| peer.id).collect();
         let peer = &self.peers[&to];
         if !peer.may_be_connected() {
             return;
@@ -197,6 +203,7 @@ impl Node {
             standing: self.standing.clone(),
             draining: self.draining,
             holds,
+            hears,
         };
         let asking = peer.asking;
         self.send(to, PeerMessage::Heartbeat(Box::new(heartbeat)));

@@ -285,6 +285,10 @@ impl Node {
 
     fn restore(&mut self, known: Knowledge) {
         let id = known.content.id;
+        if known.states.len() != known.content.endpoints.len() {
+            // Damaged on disk: its copies elsewhere are whole, and half of it would be read as something that was never said.
+            return;
+        }
         if let Some((_, at)) = known.ended {
             let age = u64::try_from(self.now.wall.0.saturating_sub(at.0)).unwrap_or(0);
             let left = Span(self.tuning.forget().0.saturating_sub(Span::millis(age).0));

@@ -79,6 +79,9 @@ pub struct Heartbeat {
     /// The servers that the sender judges to be held: they came back recently and own nothing for a while.
     #[serde(default)]
     pub holds: Vec<Hold>,
+    /// The servers that the sender hears: a receiver that does not hear one of them leaves its running activations alone.
+    #[serde(default)]
+    pub hears: Vec<ServerId>,
 }
 
 /// A server that came back recently, as one of its peers judges it.

@@ -46,6 +46,8 @@ pub(crate) struct Run {
     /// Endpoints whose change is not shared yet, and when it has to be.
     pub(crate) unshared: BTreeSet<usize>,
     pub(crate) share_at: Option<Mono>,
+    /// When progress was last shared.
+    pub(crate) shared: Option<Mono>,
 }
 
 /// What is durable, as far as it matters to rules.
@@ -106,6 +108,7 @@ impl Run {
             delivered: None,
             unshared: BTreeSet::new(),
             share_at: None,
+            shared: None,
         }
     }
 

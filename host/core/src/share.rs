@@ -13,6 +13,10 @@ impl Node {
     /// Takes in what a peer knows of an activation. `confirm`: it waits for `Have`.
     pub(crate) fn learn(&mut self, from: ServerId, told: &Knowledge, confirm: bool) {
         let (id, now) = (told.content.id, self.now.mono);
+        if told.states.len() != told.content.endpoints.len() {
+            // No server says this. It is not taken in, so that an index always has its endpoint.
+            return;
+        }
         let fresh = !self.runs.contains_key(&id);
         let stopped_early = self.stopped_early.contains_key(&told.content.key);
         let run = self.runs.entry(id).or_insert_with(|| Run::new(told.clone(), now));
@@ -106,10 +110,11 @@ impl Node {
         }
     }
 
-    /// Shares an endpoint's state by the share time at the latest (rule 4).
+    /// Shares an endpoint's state by the share time at the latest (rule 4): at once when nothing was shared for that long,
+    /// otherwise together with what else changes until then.
     pub(crate) fn share_soon(&mut self, id: ActivationId, index: usize) {
-        let at = self.now.mono + self.tuning.share();
         let run = self.runs.get_mut(&id).expect("only known activations make progress");
+        let at = run.shared.map_or(self.now.mono, |last| last + self.tuning.share()).max(self.now.mono);
         run.unshared.insert(index);
         run.share_at.get_or_insert(at);
         run.changed = self.now.mono;
@@ -123,6 +128,7 @@ impl Node {
             return;
         }
         run.share_at = None;
+        run.shared = Some(self.now.mono);
         let indexes = std::mem::take(&mut run.unshared);
         let content = &run.known.content;
         let state = |index: usize| (index as u32, content.endpoints[index].clone(), run.known.states[index].clone());
@@ -170,8 +176,18 @@ impl Node {
                 for to in self.audience(id).into_iter().filter(lacking).collect::<Vec<_>>() {
                     self.push_to(to, id, true);
                 }
-            } else if now - run.changed >= self.tuning.suspicion() && self.peers.contains_key(&run.known.owner) {
-                self.push_to(run.known.owner, id, false);
+            } else if now - run.changed >= self.tuning.suspicion() {
+                // Where the owner cannot be heard, somebody who hears it may know more.
+                let owner_lives = self.peers.get(&run.known.owner).is_some_and(|peer| peer.lives());
+                let owner = run.known.owner;
+                let useful = |to: &ServerId| if owner_lives { *to == owner } else { self.peers[to].lives() };
+                let mut asked: Vec<ServerId> = self.audience(id).into_iter().filter(useful).collect();
+                if owner_lives && asked.is_empty() {
+                    asked.push(owner);
+                }
+                for to in asked {
+                    self.push_to(to, id, false);
+                }
             }
         }
     }

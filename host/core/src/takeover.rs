@@ -2,7 +2,7 @@
 
 use crate::{
     effect::{Notice, Output},
-    ids::ActivationId,
+    ids::{ActivationId, ServerId},
     node::Node,
     order::Use,
     run::Run,
@@ -69,7 +69,8 @@ impl Node {
         // that is held or leaving.
         let passes_on = run.is_timed() && known.attempt == 0 && !known.started && owner != Use::Full;
         let heir = self.would_own(&known.content.group).unwrap_or(me);
-        if (owner == Use::None || passes_on) && heir == me {
+        let gone = owner == Use::None && !self.is_heard_by_others(known.owner);
+        if (gone || passes_on) && heir == me {
             return Some(Why::Heir);
         }
         if run.handed_over && known.attempt == 0 {
@@ -83,12 +84,20 @@ impl Node {
         due.then_some(Why::Deadline)
     }
 
+    /// Whether a silent server is heard by another that is up: then the link between the two of us is cut, and it goes on
+    /// with what it runs. Without this, two servers that both reach a third would take a page from each other for as long
+    /// as it lasts, each learning through the third that the other, believed down, has claimed it.
+    fn is_heard_by_others(&self, id: ServerId) -> bool {
+        let silent = self.peers.get(&id).is_some_and(|peer| peer.fell_silent());
+        silent && self.peers.values().any(|peer| peer.id != id && peer.lives() && peer.hears.contains(&id))
+    }
+
     fn claim(&mut self, id: ActivationId, why: Why) {
         let (me, now) = (self.identity.server, self.now.mono);
         let run = self.runs.get_mut(&id).expect("the caller looked it up");
         let from = run.known.owner;
         let spent = run.offered.map(|offer| offer.until);
-        run.known.attempt += 1;
+        run.known.attempt = run.known.attempt.saturating_add(1);
         run.known.owner = me;
         run.known.started = false;
         run.known.ended = None;

@@ -25,11 +25,11 @@ pub struct Span(pub u64);
 impl Span {
     /// A length of `n` milliseconds.
     pub const fn millis(n: u64) -> Self {
-        Self(n * 1000)
+        Self(n.saturating_mul(1000))
     }
     /// A length of `n` seconds.
     pub const fn secs(n: u64) -> Self {
-        Self(n * 1_000_000)
+        Self(n.saturating_mul(1_000_000))
     }
     /// Whole milliseconds, rounded down.
     pub const fn as_millis(self) -> u64 {
@@ -37,7 +37,7 @@ impl Span {
     }
     /// This length `n` times.
     pub const fn times(self, n: u64) -> Self {
-        Self(self.0 * n)
+        Self(self.0.saturating_mul(n))
     }
 }
 

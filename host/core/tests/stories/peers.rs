@@ -241,6 +241,43 @@ fn a_rolling_restart_loses_and_doubles_nothing() {
     }
 }
 
+/// A cut between two of three: the third hears both, so the owner goes on undisturbed.
+#[test]
+fn two_servers_that_cannot_hear_each_other_do_not_take_a_page_from_each_other() {
+    let (mut world, page) = (World::of(&[A, B, C]), page("long", 500));
+    world.trigger(A, &page);
+    world.run(200);
+    world.cut(A, B);
+    world.run(12_000);
+    assert_eq!(belief(&world, B, A), Belief::Down);
+    assert_eq!(world.deliveries(page.id).len(), 1, "{:?}", world.deliveries(page.id).len());
+    assert_eq!(world.reached(&page), [1; 500]);
+    assert_eq!(world.records(page.id), [(A, 0, Outcome::Success)]);
+    let known = world.node(B).knowledge(page.id).expect("B has a copy");
+    assert!(known.ended.is_some(), "B learns the end through C");
+}
+
+/// A cut of one server from the others: each side rings the bell once, and healing sends nothing.
+#[test]
+fn each_side_of_a_cut_rings_and_healing_sends_nothing() {
+    let mut world = World::of(&[A, B, C]);
+    world.cut(A, B);
+    world.cut(A, C);
+    world.run(3000);
+    let bell = bell("8:00", 2, world.ms() as i64 + 1000);
+    for server in [A, B, C] {
+        world.trigger(server, &bell);
+    }
+    world.run(3000);
+    let ringing: Vec<ServerId> = world.deliveries(bell.id).into_iter().map(|(server, ..)| server).collect();
+    assert_eq!(ringing, [A, B]);
+    world.heal(A, B);
+    world.heal(A, C);
+    world.run(5000);
+    assert_eq!(world.deliveries(bell.id).len(), 2);
+    assert_eq!(world.reached(&bell), [2, 2]);
+}
+
 #[test]
 fn the_clock_offset_and_the_round_trip_are_shown() {
     let mut world = World::of(&[A, B]);

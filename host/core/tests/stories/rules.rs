@@ -492,6 +492,7 @@ fn only_heartbeats(world: &mut World, from: &[ServerId], to: &[ServerId], ms: u6
                 standing: crate::world::standing(),
                 draining: false,
                 holds: Vec::new(),
+                hears: Vec::new(),
             };
             world.say(hung, listener, PeerMessage::Heartbeat(Box::new(heartbeat)));
         }
