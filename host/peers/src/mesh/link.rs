@@ -8,7 +8,10 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use onealert_core::{event::LinkSeen, ids::Incarnation};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -127,10 +130,19 @@ impl Link {
         let (shared, peer) = (self.shared.clone(), self.peer.clone());
         let call = dial(&shared, &peer);
         tokio::pin!(call);
+        let mut begun = Instant::now();
         loop {
             tokio::select! {
                 done = &mut call => return done.map(|(connection, hello)| (connection, (hello.incarnation, hello.boot))),
-                Some(note) = self.inbox.recv() => { self.take(note).await; }
+                Some(note) = self.inbox.recv() => {
+                    let up = matches!(note, Note::Up { .. });
+                    self.take(note).await;
+                    // The peer is there: a call whose first packet was lost would wait long for its repetition.
+                    if up && begun.elapsed() > shared.config.heartbeat {
+                        call.set(dial(&shared, &peer));
+                        begun = Instant::now();
+                    }
+                }
             }
         }
     }

@@ -81,7 +81,7 @@ pub enum MeshEvent {
         /// What is seen.
         seen: LinkSeen,
     },
-    /// A peer does not let this server in. Told once each time the reason changes.
+    /// This server and a peer do not take each other for peers. Told once each time the reason changes.
     TurnedAway {
         /// Which peer.
         peer: ServerId,

@@ -3,25 +3,23 @@
 //! What is durable here is told to the host before the next thing is taken, and nothing ends this between the two, so that
 //! the host's copy in memory never misses a change.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    time::Duration,
-};
+mod downloads;
+mod repair;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use onealert_core::{
     config::Table,
     ids::ServerId,
-    replicate::{Digests, LogRecord, Position, SyncAnswer},
+    replicate::{LogRecord, Position, SyncAnswer},
 };
 use onealert_store::{
     StoreError,
     history::Mark,
-    scrub::{BucketDigests, BucketRows},
     snapshot::{Chunk, SnapshotHeader},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -32,10 +30,8 @@ use super::{
     message::{Down, Up, is_bulk},
     subscriber::{CREDIT, Follower, Wish},
 };
-use crate::{
-    activity::BATCH_BYTES,
-    files::{self, FetchError},
-};
+use crate::{activity::BATCH_BYTES, files::FetchError};
+use downloads::FileJob;
 
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
 /// Credit is given back in portions, not for every message.
@@ -57,13 +53,6 @@ impl From<ChannelError> for End {
     fn from(error: ChannelError) -> End {
         End::Broken(error.to_string())
     }
-}
-
-struct FileJob {
-    sha256: String,
-    into: PathBuf,
-    done: oneshot::Sender<Result<PathBuf, FetchError>>,
-    incoming: Option<files::Incoming>,
 }
 
 pub(crate) struct Intake<'a> {
@@ -312,102 +301,6 @@ impl<'a> Intake<'a> {
         self.pending_bytes = 0;
     }
 
-    // Proof of sameness
-
-    async fn compare(&mut self, head: Position) -> Result<(), End> {
-        let Some(own) = self.position.clone().filter(|_| self.streaming) else { return Ok(()) };
-        if own.lsn != head.lsn {
-            if own.lsn > head.lsn {
-                return self.fetch_all("this copy has more records than the primary").await;
-            }
-            self.ahead += 1;
-            self.follower.tell(SyncEvent::Behind { records: head.lsn - own.lsn }).await;
-            // Records come before the head that counts them: what is missing twice is not on its way.
-            return if self.ahead > 1 { self.fetch_all("records of the primary did not come").await } else { Ok(()) };
-        }
-        if own.epoch != head.epoch {
-            let (store, at) = (self.follower.config.store.clone(), self.follower.config.host.now());
-            return match blocking(move || store.apply(at, &[], Some(&head))).await {
-                Ok(position) => {
-                    self.position = Some(position.clone());
-                    self.follower.tell(SyncEvent::Applied { position, changes: Vec::new() }).await;
-                    self.acknowledge().await
-                }
-                Err(error) => self.store_refused(error).await,
-            };
-        }
-        let differing = differing(&own.digests, &head.digests);
-        if !differing.is_empty() && !differing.is_subset(&self.follower.suspects) {
-            self.in_sync = false;
-            self.follower.suspects.extend(&differing);
-            self.follower.tell(SyncEvent::Diverged { tables: differing.into_iter().collect() }).await;
-        }
-        if self.repair.is_none()
-            && let Some(table) = self.follower.suspects.first().copied()
-        {
-            self.repair = Some((table, 0, Vec::new()));
-            return self.send(&Up::WantBuckets(table)).await;
-        }
-        if self.repair.is_none() && !self.in_sync {
-            (self.in_sync, self.failures) = (true, 0);
-            self.follower.tell(SyncEvent::InSync { position: own }).await;
-        }
-        Ok(())
-    }
-
-    async fn compare_buckets(&mut self, theirs: BucketDigests) -> Result<(), End> {
-        let table = theirs.table;
-        if !self.streaming || self.repair.as_ref().is_none_or(|(wanted, ..)| *wanted != table) {
-            return Ok(());
-        }
-        let store = self.follower.config.store.clone();
-        let ours = match blocking(move || store.bucket_digests(table)).await {
-            Ok(ours) => ours,
-            Err(error) => return self.store_refused(error).await,
-        };
-        if (ours.position.epoch, ours.position.lsn) != (theirs.position.epoch, theirs.position.lsn) {
-            // Something was committed in between: the next head begins again.
-            self.repair = None;
-            return Ok(());
-        }
-        let mut buckets = ours.differing(&theirs);
-        if buckets.is_empty() {
-            // The rows are the same; any group brings the digest that was committed for them.
-            buckets.push(0);
-        }
-        self.repair = Some((table, buckets.len(), Vec::new()));
-        self.send(&Up::WantRows { table, buckets }).await
-    }
-
-    async fn repair_rows(&mut self, rows: BucketRows) -> Result<(), End> {
-        let Some((table, missing, mut keys)) = self.repair.take().filter(|(table, ..)| *table == rows.table) else {
-            return Ok(());
-        };
-        let store = self.follower.config.store.clone();
-        let repaired = blocking(move || {
-            let repaired = store.repair(&rows)?;
-            Ok::<_, StoreError>((repaired, store.position()?))
-        });
-        let (repaired, position) = match repaired.await {
-            Ok(done) => done,
-            Err(StoreError::NotThere { .. }) => return Ok(()),
-            Err(error) => return self.store_refused(error).await,
-        };
-        keys.extend(repaired.keys);
-        self.position = position;
-        if missing > 1 {
-            self.repair = Some((table, missing - 1, keys));
-            return Ok(());
-        }
-        self.follower.suspects.remove(&table);
-        self.in_sync = false;
-        self.follower.tell(SyncEvent::Repaired { table, keys, agrees: repaired.agrees }).await;
-        match repaired.agrees {
-            true => self.acknowledge().await,
-            false => self.fetch_all("a repair did not bring agreement").await,
-        }
-    }
-
     // Snapshots
 
     async fn begin_snapshot(&mut self, header: SnapshotHeader) -> Result<(), End> {
@@ -455,48 +348,6 @@ impl<'a> Intake<'a> {
         }
     }
 
-    // Files
-
-    async fn begin_file(&mut self, request: u32, length: u64) -> Result<(), End> {
-        let Some(mut job) = self.files.remove(&request) else { return Ok(()) };
-        let (sha256, into) = (job.sha256.clone(), job.into.clone());
-        match blocking(move || files::Incoming::begin(&sha256, &into, length)).await {
-            Ok(incoming) => {
-                job.incoming = Some(incoming);
-                self.go_on(request, job).await;
-            }
-            Err(error) => drop(job.done.send(Err(error))),
-        }
-        Ok(())
-    }
-
-    async fn take_piece(&mut self, request: u32, bytes: bytes::Bytes) -> Result<(), End> {
-        // A job that has failed is gone; the rest of its file is passed over.
-        let Some(mut job) = self.files.remove(&request) else { return Ok(()) };
-        let Some(mut incoming) = job.incoming.take() else { return Ok(()) };
-        match blocking(move || incoming.take(&bytes).map(|()| incoming)).await {
-            Ok(incoming) => {
-                job.incoming = Some(incoming);
-                self.go_on(request, job).await;
-            }
-            Err(error) => drop(job.done.send(Err(error))),
-        }
-        Ok(())
-    }
-
-    async fn go_on(&mut self, request: u32, mut job: FileJob) {
-        match job.incoming.take() {
-            Some(incoming) if incoming.is_whole() => {
-                let done = blocking(move || incoming.finish()).await;
-                job.done.send(done).ok();
-            }
-            incoming => {
-                job.incoming = incoming;
-                self.files.insert(request, job);
-            }
-        }
-    }
-
     // Own records
 
     async fn records_arrived(&mut self, have: Option<Mark>) -> Result<(), End> {
@@ -538,10 +389,4 @@ impl<'a> Intake<'a> {
             Err(_) => Err(End::Broken("the primary takes no bytes".to_owned())),
         }
     }
-}
-
-/// The tables whose digests differ; an absent digest is that of no rows.
-fn differing(ours: &Digests, theirs: &Digests) -> BTreeSet<Table> {
-    let of = |digests: &Digests, table| digests.0.get(&table).copied().unwrap_or_default();
-    Table::ALL.into_iter().filter(|table| of(ours, *table) != of(theirs, *table)).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! The secondary calls and says where it stands; the primary answers with records as they commit, or with a snapshot first.
 //! The position is the truth: the primary keeps no queue for anybody. [`message`] is what is said, [`channel`] how it is
-//! cut into frames, [`publisher`] with [`feed`] the primary's side, [`subscriber`] with [`intake`] the secondary's,
+//! cut into frames, [`publisher`] with `feed` the primary's side, [`subscriber`] with `intake` the secondary's,
 //! [`event`] what the host is told.
 
 pub mod channel;

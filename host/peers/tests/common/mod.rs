@@ -1,6 +1,8 @@
 //! A site of a few servers with real certificates, for tests over real sockets.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod sync;
+
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use onealert_core::ids::{Incarnation, ServerId};
