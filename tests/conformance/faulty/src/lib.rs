@@ -69,8 +69,11 @@ impl Driver for Faulty {
 
     async fn begin(self: Arc<Self>, activation: Activation<Endpoint>) -> Result<Vec<Delivered>, Failure> {
         match self.fault {
-            // What a wild pointer comes to, without needing one.
-            Fault::BeginSegfaults => raise(Signal::SIGSEGV).expect("a process may signal itself"),
+            // What a wild pointer comes to, without needing one. Twice, because the Rust runtime takes the first one for a
+            // stack overflow, looks, and leaves the second to the system.
+            Fault::BeginSegfaults => {
+                (0..2).for_each(|_| raise(Signal::SIGSEGV).expect("a process may signal itself"));
+            }
             Fault::BeginPanics => panic!("the vendor did not expect that"),
             Fault::BeginExits => std::process::exit(3),
             Fault::BeginBlocks => forever(),
