@@ -3,7 +3,8 @@
 use crate::needs::{FieldProblem, Problem};
 
 /// A form: its fields in order, and what was wrong with the last try.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, askama::Template)]
+#[template(path = "fields.html")]
 pub struct Form {
     /// Fields and the frames around them.
     pub items: Vec<Item>,

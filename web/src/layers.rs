@@ -15,7 +15,12 @@ use tower_http::{
 use crate::{balancer, needs::Problem, reply, routes, site::Site};
 
 /// The body of every answer.
-pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// The rest of an answer could not be made; the connection is cut then, so that nobody takes the part for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BodyError(String);
 
 /// Bodies above this are refused. The largest form of ours, a notification with ten thousand endpoints, is far below.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -25,11 +30,10 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 /// Everything between a connection and the routes.
 pub fn service(site: Arc<Site>) -> BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible> {
     let pages = ServiceBuilder::new()
-        .map_response(|response: Response<_>| with_security_headers(boxed(response)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, MAX_TIME))
         .layer(CsrfLayer::new().with_rejection_response(|_| foreign()))
-        .map_response(|response: Response<_>| boxed(response))
+        .map_response(boxed)
         .layer(CompressionLayer::new())
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .service(warp::service(routes::routes(Arc::clone(&site))));
@@ -40,7 +44,7 @@ pub fn service(site: Arc<Site>) -> BoxCloneSyncService<Request<Incoming>, Respon
         async move {
             match direct {
                 Some(answer) => Ok(answer),
-                None => pages.oneshot(request).await,
+                None => pages.oneshot(request).await.map(|response| with_security_headers(boxed(response))),
             }
         }
     });
@@ -49,10 +53,10 @@ pub fn service(site: Arc<Site>) -> BoxCloneSyncService<Request<Incoming>, Respon
 
 fn boxed<B>(response: Response<B>) -> Response<Body>
 where
-    B: http_body_util::BodyExt<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: BodyExt<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
 {
-    response.map(|body| body.map_err(Into::into).boxed_unsync())
+    response.map(|body| body.map_err(|error| BodyError(error.to_string())).boxed_unsync())
 }
 
 fn boxed_bytes(bytes: Bytes) -> Body {

@@ -3,13 +3,17 @@
 //! Reading order: [`needs`] (what the host answers), `serve` (listening), `layers` (what lies around every request),
 //! `routes`, then `ops` (what a caller can do, for pages and API alike), one file a page and one a resource.
 
+mod api;
+mod assets;
 mod balancer;
 mod caller;
 mod form;
 mod layers;
+mod live;
 mod login;
 pub mod needs;
 mod ops;
+mod pages;
 mod problem;
 mod reply;
 mod request;
@@ -19,6 +23,7 @@ pub mod schema;
 mod serve;
 mod session;
 mod site;
-pub mod view;
+mod view;
+mod words;
 
 pub use serve::{ServeConfig, bind, serve};

@@ -311,6 +311,9 @@ impl Caller {
         if !(1..=100).contains(&row.message.repeats) {
             wrong.push(FieldProblem::new("/message/repeats", "must be between 1 and 100"));
         }
+        if row.message.hold_seconds > 3600 {
+            wrong.push(FieldProblem::new("/message/hold_seconds", "must be 3600 or less"));
+        }
         if row.message.body.len() > 10_000 {
             wrong.push(FieldProblem::new("/message/body", "must have at most 10 000 characters"));
         }

@@ -9,19 +9,41 @@ use onealert_core::{
 
 use crate::needs::State;
 
+/// A small value, or a reference to one: templates hand on whichever they have.
+pub trait Given<T> {
+    /// The value.
+    fn given(self) -> T;
+}
+impl<T: Copy> Given<T> for T {
+    fn given(self) -> T {
+        self
+    }
+}
+impl<T: Copy> Given<T> for &T {
+    fn given(self) -> T {
+        *self
+    }
+}
+impl<T: Copy> Given<T> for &&T {
+    fn given(self) -> T {
+        **self
+    }
+}
+
 /// `2026-11-23 10:42:05 CET`, in the server's zone.
-pub fn time(at: Wall) -> String {
-    format(at, "%Y-%m-%d %H:%M:%S %Z")
+pub fn time(at: impl Given<Wall>) -> String {
+    format(at.given(), "%Y-%m-%d %H:%M:%S %Z")
 }
 
 /// `10:42:05.123`, for a time line.
-pub fn clock(at: Wall) -> String {
+pub fn clock(at: impl Given<Wall>) -> String {
+    let at = at.given();
     format!("{}.{:03}", format(at, "%H:%M:%S"), at.0.rem_euclid(1000))
 }
 
 /// `2026-11-23T10:42:05Z`, for machines.
-pub fn iso(at: Wall) -> String {
-    Timestamp::from_millisecond(at.0).map(|at| at.to_string()).unwrap_or_default()
+pub fn iso(at: impl Given<Wall>) -> String {
+    Timestamp::from_millisecond(at.given().0).map(|at| at.to_string()).unwrap_or_default()
 }
 
 fn format(at: Wall, form: &str) -> String {
@@ -32,24 +54,25 @@ fn format(at: Wall, form: &str) -> String {
 }
 
 /// `380 ms`, `12 s`, `5 min`, `3 h`, `2 days`.
-pub fn span(ms: u64) -> String {
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..120_000 => format!("{} s", ms / 1000),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
-        _ => format!("{} days", ms / 86_400_000),
+pub fn span(ms: impl Given<u64>) -> String {
+    match ms.given() {
+        ms @ 0..1000 => format!("{ms} ms"),
+        ms @ 1000..120_000 => format!("{} s", ms / 1000),
+        ms @ 120_000..7_200_000 => format!("{} min", ms / 60_000),
+        ms @ 7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        ms => format!("{} days", ms / 86_400_000),
     }
 }
 
 /// `1 endpoint`, `3 endpoints`.
-pub fn count(n: usize, one: &str, many: &str) -> String {
+pub fn count(n: impl Given<usize>, one: &str, many: &str) -> String {
+    let n = n.given();
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
 /// The word of a state, in the plainest form.
-pub fn state(state: State) -> &'static str {
-    match state {
+pub fn state(state: impl Given<State>) -> &'static str {
+    match state.given() {
         State::Ok => "OK",
         State::Warning => "Warning",
         State::Bad => "Fault",
@@ -57,8 +80,8 @@ pub fn state(state: State) -> &'static str {
 }
 
 /// The class of a state in the styles.
-pub fn state_class(state: State) -> &'static str {
-    match state {
+pub fn state_class(state: impl Given<State>) -> &'static str {
+    match state.given() {
         State::Ok => "ok",
         State::Warning => "warning",
         State::Bad => "bad",
@@ -66,8 +89,8 @@ pub fn state_class(state: State) -> &'static str {
 }
 
 /// How a notification ended.
-pub fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
+pub fn outcome(outcome: impl Given<Outcome>) -> &'static str {
+    match outcome.given() {
         Outcome::Success => "Success",
         Outcome::Partial => "Partial success",
         Outcome::Error => "Error",
@@ -77,8 +100,8 @@ pub fn outcome(outcome: Outcome) -> &'static str {
 }
 
 /// How well that is.
-pub fn outcome_state(outcome: Outcome) -> State {
-    match outcome {
+pub fn outcome_state(outcome: impl Given<Outcome>) -> State {
+    match outcome.given() {
         Outcome::Success => State::Ok,
         Outcome::Partial | Outcome::Stopped => State::Warning,
         Outcome::Error | Outcome::Missed => State::Bad,
@@ -95,8 +118,8 @@ pub const OUTCOMES: [(Outcome, &str); 5] = [
 ];
 
 /// A server's role.
-pub fn role(role: Role) -> &'static str {
-    match role {
+pub fn role(role: impl Given<Role>) -> &'static str {
+    match role.given() {
         Role::Primary => "Primary",
         Role::Secondary => "Secondary",
     }

@@ -6,6 +6,7 @@ use crate::{
     assets,
     caller::Caller,
     needs::{Identity, Live, PrimaryLink, State},
+    request::Request,
     roles::{Action, role_name},
     words,
 };
@@ -97,9 +98,9 @@ const MENU: [(&str, &str, Action); 8] = [
 ];
 
 impl Frame {
-    /// The frame of the page at `path`.
-    pub fn new(caller: &Caller, title: impl Into<String>, path: &str) -> Frame {
-        let identity = &caller.identity;
+    /// The frame of the page that a request asks for.
+    pub fn of(request: &Request, caller: &Caller, title: impl Into<String>) -> Frame {
+        let (identity, path) = (&caller.identity, request.path.as_str());
         let menu = MENU
             .into_iter()
             .filter(|(_, _, action)| caller.can(*action))
@@ -119,19 +120,29 @@ impl Frame {
             may_send: caller.can(Action::Send),
             stream: Stream::Frame.name(),
             revision: assets::revision(),
-            notice: String::new(),
+            notice: notice(request.query.get("done").unwrap_or_default()).to_owned(),
         }
-    }
-
-    /// The same frame with a notice.
-    pub fn notice(mut self, notice: impl Into<String>) -> Frame {
-        self.notice = notice.into();
-        self
     }
 
     /// Nothing can be changed by this user on this page: forms are shown and shut.
     pub fn shut(&self, caller: &Caller, action: Action) -> bool {
         self.locked.is_some() || !caller.can(action)
+    }
+}
+
+/// What the page before did, told on this one. Fixed words: an address cannot put other text on a page.
+fn notice(done: &str) -> &'static str {
+    match done {
+        "saved" => "Saved.",
+        "deleted" => "Deleted.",
+        "enabled" => "Enabled. The driver starts on every server.",
+        "disabled" => "Disabled. Its settings and history stay.",
+        "stopped" => "Stopped.",
+        "sent" => "Accepted. It is safe on this server and on another one.",
+        "sent-degraded" => "Accepted, on this server only: no other server confirmed in time.",
+        "sent-before" => "This was sent already. It was not sent twice.",
+        "password" => "Your password is changed. Your other sessions were ended.",
+        _ => "",
     }
 }
 

@@ -1,14 +1,17 @@
 //! Pages: one file a menu entry.
 
-mod account;
-pub mod drivers;
+pub mod account;
+mod confirm;
+mod drivers;
+mod edit;
 mod endpoints;
 mod frame;
 mod groups;
+mod list;
 mod logs;
 mod notifications;
 mod problem;
-mod sent;
+pub mod sent;
 pub mod status;
 mod triggers;
 
@@ -65,7 +68,7 @@ pub fn other(request: Request) -> Page {
 
 /// The handler's answer, or a page that says what is wrong.
 pub async fn answer(request: Request, handler: Handler) -> Reply {
-    let about = problem::About::of(&request).with_frame(&request).await;
+    let about = problem::About::of(&request).await;
     handler(request).await.unwrap_or_else(|problem| problem::page(about, problem))
 }
 

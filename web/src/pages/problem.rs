@@ -15,43 +15,46 @@ use crate::{
 pub struct About {
     path: String,
     go_back: String,
-    is_get: bool,
     frame: Option<Frame>,
 }
 
 #[derive(Template)]
-#[template(path = "problem.html")]
-struct ProblemPage {
-    frame: Option<Frame>,
+#[template(path = "problem_framed.html")]
+struct Framed {
+    frame: Frame,
+    problem: Problem,
+}
+
+#[derive(Template)]
+#[template(path = "problem_bare.html")]
+struct Bare {
     revision: String,
     problem: Problem,
 }
 
 impl About {
     /// Looks at a request before it is handed on. The frame is needed only where something goes wrong, and costs little.
-    pub fn of(request: &Request) -> About {
-        let go_back = if request.raw_query.is_empty() {
-            request.path.clone()
-        } else {
-            format!("{}?{}", request.path, request.raw_query)
-        };
-        About { path: request.path.clone(), go_back, is_get: request.method == Method::GET, frame: None }
-    }
-
-    /// The same with the frame of who asks, when somebody is signed in.
-    pub async fn with_frame(mut self, request: &Request) -> About {
-        self.frame = caller(request).await.ok().map(|caller| Frame::new(&caller, "Not done", &self.path));
-        self
+    pub async fn of(request: &Request) -> About {
+        let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
+        let go_back = if request.method == Method::GET { format!("{}{query}", request.path) } else { String::new() };
+        let frame = caller(request).await.ok().map(|caller| Frame::of(request, &caller, "Not done"));
+        About { path: request.path.clone(), go_back, frame }
     }
 }
 
 /// The page for a problem; who is not signed in is led to the sign-in page, and back afterwards.
 pub fn page(about: About, problem: Problem) -> Reply {
     if problem.status == 401 && about.path != "/login" {
-        let next = if about.is_get { format!("?next={}", encode(&about.go_back)) } else { String::new() };
+        let next = if about.go_back.is_empty() { String::new() } else { format!("?next={}", encode(&about.go_back)) };
         return reply::redirect(&format!("/login{next}"));
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let page = ProblemPage { frame: about.frame, revision: assets::revision(), problem };
-    reply::page_with(status, &page).unwrap_or_else(|problem| reply::problem_json(&problem))
+    let written = match about.frame {
+        Some(mut frame) => {
+            frame.title.clone_from(&problem.title);
+            reply::page_with(status, &Framed { frame, problem })
+        }
+        None => reply::page_with(status, &Bare { revision: assets::revision(), problem }),
+    };
+    written.unwrap_or_else(|problem| reply::problem_json(&problem))
 }

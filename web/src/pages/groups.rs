@@ -1,0 +1,254 @@
+//! Priority Groups: which servers send, in which order.
+
+use askama::Template;
+use http::{Method, StatusCode};
+use onealert_core::{
+    config::{DEFAULT_GROUP, PriorityGroup},
+    ids::{GroupId, ServerId},
+};
+
+use super::{Frame, caller, confirm::Confirm, edit::belongs_to_form, endpoints::names, expect, not_here, path_to};
+use crate::{
+    caller::Caller,
+    form::{Form, FormField},
+    needs::{Expect, GroupView, Named, Problem, ServerStatus},
+    reply::{self, Reply},
+    request::{Fields, Request},
+    roles::Action,
+    words,
+};
+
+#[derive(Template)]
+#[template(path = "groups.html")]
+struct GroupsPage {
+    frame: Frame,
+    shut: bool,
+    groups: Vec<Shown>,
+}
+
+struct Shown {
+    name: String,
+    href: String,
+    servers: Vec<Place>,
+    triggers: String,
+}
+
+struct Place {
+    name: String,
+    class: &'static str,
+    sends: bool,
+}
+
+#[derive(Template)]
+#[template(path = "group.html")]
+struct GroupPage {
+    frame: Frame,
+    action: String,
+    shut: bool,
+    etag: String,
+    form: Form,
+    servers: Vec<Member>,
+    triggers: Vec<(String, String)>,
+    delete: Option<String>,
+}
+
+/// A server in the order of the form; only those that are on take part.
+struct Member {
+    id: String,
+    name: String,
+    text: String,
+    class: &'static str,
+    on: bool,
+}
+
+/// `/groups`.
+pub async fn answer(request: Request) -> Result<Reply, Problem> {
+    let caller = caller(&request).await?;
+    match (request.method.clone(), &request.parts()[..]) {
+        (Method::GET, [_]) => list(&request, &caller).await,
+        (Method::GET, [_, "new"]) => {
+            caller.require(Action::LookAtConfiguration)?;
+            let servers = caller.status().await?.servers;
+            let order = servers.iter().map(|server| (server.id, true)).collect();
+            show(&request, &caller, Draft { id: None, name: String::new(), etag: String::new(), order }, None).await
+        }
+        (Method::GET, [_, id]) => {
+            let group = caller.group(&GroupId::from(*id)).await?.listed;
+            let order = group.row.servers.iter().map(|id| (*id, true)).collect();
+            let draft = Draft { id: Some(group.row.id), name: group.row.name, etag: group.etag, order };
+            show(&request, &caller, draft, None).await
+        }
+        (Method::POST, [_, "new"]) => posted(&request, &caller, None).await,
+        (Method::POST, [_, id]) => posted(&request, &caller, Some(GroupId::from(*id))).await,
+        (Method::POST, [_, id, "delete"]) => delete(&request, &caller, GroupId::from(*id)).await,
+        _ => Err(not_here(&request)),
+    }
+}
+
+async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
+    let groups = caller.groups().await?;
+    let servers = caller.status().await?.servers;
+    let frame = Frame::of(request, caller, "Priority Groups");
+    let groups = groups.into_iter().map(|group| shown(group, &servers)).collect();
+    reply::page(&GroupsPage { shut: frame.shut(caller, Action::Configure), frame, groups })
+}
+
+fn shown(group: GroupView, servers: &[ServerStatus]) -> Shown {
+    let row = group.listed.row;
+    let triggers = match group.listed.used_by.len() {
+        0 => "No trigger uses it.".to_owned(),
+        n => format!("{}: {}", words::count(n, "trigger", "triggers"), names(&group.listed.used_by)),
+    };
+    let place = |id: &ServerId| {
+        let known = servers.iter().find(|server| server.id == *id);
+        Place {
+            name: known.map_or_else(|| id.to_string(), |server| server.name.clone()),
+            class: known.map_or("off", |server| words::state_class(server.state)),
+            sends: group.sends == Some(*id),
+        }
+    };
+    Shown {
+        href: path_to("/groups", row.id.as_str()),
+        servers: row.servers.iter().map(place).collect(),
+        name: row.name,
+        triggers,
+    }
+}
+
+/// A group as the form holds it.
+struct Draft {
+    id: Option<GroupId>,
+    name: String,
+    etag: String,
+    /// Servers in order, and whether each takes part.
+    order: Vec<(ServerId, bool)>,
+}
+
+async fn show(request: &Request, caller: &Caller, draft: Draft, refused: Option<Problem>) -> Result<Reply, Problem> {
+    let known = caller.status().await?.servers;
+    let mut order = draft.order;
+    let missing: Vec<_> = known.iter().filter(|server| order.iter().all(|(id, _)| *id != server.id)).collect();
+    order.extend(missing.into_iter().map(|server| (server.id, false)));
+    let servers = order.into_iter().map(|(id, on)| {
+        let server = known.iter().find(|server| server.id == id);
+        Member {
+            id: id.to_string(),
+            name: server.map_or_else(|| id.to_string(), |server| server.name.clone()),
+            text: server.map_or_else(|| "no longer there".to_owned(), |server| server.text.clone()),
+            class: server.map_or("off", |server| words::state_class(server.state)),
+            on,
+        }
+    });
+    let is_default = draft.id.as_ref().is_some_and(|id| id.as_str() == DEFAULT_GROUP);
+    let name = FormField { read_only: is_default, ..FormField::line("/name", "Name", &draft.name).required() };
+    let name = if is_default { name.help("This group exists always; its name is fixed.") } else { name };
+    let mut form = Form::default().field(name);
+    let status = refused.as_ref().map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+    });
+    if let Some(problem) = &refused {
+        form = form.with_problem(problem);
+    }
+    let used_by: Vec<Named> = match &draft.id {
+        Some(id) => caller.group(id).await.map(|group| group.listed.used_by).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let path = draft.id.as_ref().map(|id| path_to("/groups", id.as_str()));
+    let title = if draft.id.is_some() { draft.name } else { "New priority group".to_owned() };
+    let frame = Frame::of(request, caller, title);
+    let page = GroupPage {
+        shut: frame.shut(caller, Action::Configure),
+        action: path.clone().unwrap_or_else(|| "/groups/new".to_owned()),
+        etag: draft.etag,
+        form,
+        servers: servers.collect(),
+        triggers: used_by.into_iter().map(|named| (named.name, path_to("/triggers", &named.id))).collect(),
+        delete: path.filter(|_| !is_default).map(|path| format!("{path}/delete")),
+        frame,
+    };
+    reply::page_with(status, &page)
+}
+
+/// A posted form: a server moved (shown again, not saved), or the order to be saved.
+async fn posted(request: &Request, caller: &Caller, id: Option<GroupId>) -> Result<Reply, Problem> {
+    caller.require_change(Action::Configure)?;
+    let form = request.form();
+    let mut draft = Draft { id, name: form.text("/name"), etag: form.text("etag"), order: order(&form) };
+    if let Some(step) = form.get("move") {
+        moved(&mut draft.order, step);
+        return show(request, caller, draft, None).await;
+    }
+    let group = PriorityGroup {
+        id: draft.id.clone().unwrap_or_else(|| GroupId::from("")),
+        name: draft.name.clone(),
+        servers: draft.order.iter().filter(|(_, on)| *on).map(|(id, _)| *id).collect(),
+    };
+    match caller.save_group(group, expect(&form)).await {
+        Ok(_) => Ok(reply::redirect("/groups?done=saved")),
+        Err(problem) if belongs_to_form(&problem) => show(request, caller, draft, Some(problem)).await,
+        Err(problem) => Err(problem),
+    }
+}
+
+fn order(form: &Fields) -> Vec<(ServerId, bool)> {
+    let on: Vec<&str> = form.all("in").collect();
+    form.all("server").filter_map(|text| Some((text.parse().ok()?, on.contains(&text)))).collect()
+}
+
+/// Moves a server one place: `up 0123…` or `down 0123…`.
+fn moved(order: &mut [(ServerId, bool)], step: &str) {
+    let Some((direction, id)) = step.split_once(' ') else { return };
+    let Some(at) = order.iter().position(|(server, _)| server.to_string() == id) else { return };
+    match direction {
+        "up" if at > 0 => order.swap(at, at - 1),
+        "down" if at + 1 < order.len() => order.swap(at, at + 1),
+        _ => {}
+    }
+}
+
+async fn delete(request: &Request, caller: &Caller, id: GroupId) -> Result<Reply, Problem> {
+    caller.require_change(Action::Configure)?;
+    let form = request.form();
+    if form.text("confirm") == "yes" {
+        caller.delete_group(id, Expect::Etag(form.text("etag"))).await?;
+        return Ok(reply::redirect("/groups?done=deleted"));
+    }
+    let group = caller.group(&id).await?.listed;
+    let path = path_to("/groups", id.as_str());
+    let line = match group.used_by.len() {
+        0 => "No trigger uses it.".to_owned(),
+        n => {
+            let counted = words::count(n, "trigger goes", "triggers go");
+            format!("{counted} to the group {DEFAULT_GROUP}: {}.", names(&group.used_by))
+        }
+    };
+    reply::page(&Confirm {
+        frame: Frame::of(request, caller, format!("Delete {}?", group.row.name)),
+        lines: vec![line],
+        action: format!("{path}/delete"),
+        hidden: vec![("etag".to_owned(), group.etag)],
+        class: "stop",
+        button: "Delete priority group".to_owned(),
+        back: path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_moves_one_place_and_not_past_the_ends() {
+        let [a, b, c] = [1, 2, 3].map(ServerId);
+        let mut servers = [(a, true), (b, false), (c, true)];
+        let ids = |servers: &[(ServerId, bool)]| servers.iter().map(|(id, _)| id.0).collect::<Vec<_>>();
+        moved(&mut servers, &format!("up {c}"));
+        assert_eq!(ids(&servers), [1, 3, 2]);
+        moved(&mut servers, &format!("up {a}"));
+        moved(&mut servers, &format!("down {b}"));
+        moved(&mut servers, "up nobody");
+        moved(&mut servers, "sideways");
+        assert_eq!(ids(&servers), [1, 3, 2]);
+        assert_eq!(servers[2], (b, false), "a server keeps whether it takes part");
+    }
+}
