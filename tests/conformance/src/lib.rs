@@ -1,5 +1,7 @@
 //! What the conformance tests share: driver libraries and the worker as files, and bytes that were changed on purpose.
 
+pub mod site;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
