@@ -258,3 +258,6 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
         .unwrap_or_else(|| "without a text".to_owned());
     Failure::new("panicked", format!("plugin panicked: {text}"))
 }
+
+#[cfg(test)]
+mod tests;

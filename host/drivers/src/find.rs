@@ -240,7 +240,13 @@ fn list(folder: &Path) -> BTreeMap<PathBuf, Look> {
 
 fn watch_folder(folder: &Path, hint: &Arc<Notify>) -> Option<notify::RecommendedWatcher> {
     let hint = hint.clone();
-    let mut watcher = notify::recommended_watcher(move |_| hint.notify_one()).ok()?;
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Our own reading is an event too: taken as a hint it would make us read for ever.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            hint.notify_one();
+        }
+    })
+    .ok()?;
     watcher.watch(folder, RecursiveMode::NonRecursive).ok()?;
     Some(watcher)
 }

@@ -43,7 +43,7 @@ impl Site {
             timings: Timings {
                 rescan: Duration::from_millis(300),
                 settle: Duration::from_millis(50),
-                give_up: Duration::from_millis(500),
+                give_up: Duration::from_secs(2),
                 load: Duration::from_secs(5),
                 ping: Duration::from_millis(200),
                 grace: Duration::from_millis(100),
