@@ -1,0 +1,207 @@
+//! The invariants of the redundancy sheet, section 8, as far as they concern activations. Each is one function that says in
+//! one sentence what must hold.
+
+use onealert_core::{activation::EndpointState, effect::Outcome, ids::ActivationId, knowledge::Knowledge};
+
+use crate::{
+    history::{Activation, FaultKind},
+    schedule::Weather,
+    world::{World, id},
+};
+
+/// How long before an activation a fault may have ended and still have left its mark on what servers believe: suspicion,
+/// a question of rule 8, and a message sent again after a cut.
+const AFTERMATH_US: u64 = 5_000_000;
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name in the sheet.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+    /// When, in microseconds since the start of the run.
+    pub at_us: u64,
+}
+
+type Verdict = Result<(), String>;
+
+/// What must hold after every step.
+pub(crate) fn after_step(world: &World) -> Result<(), Violation> {
+    for (activation, seen) in &world.history.activations {
+        check(world, "I1", i1_accepted_is_on_two_servers(world, *activation, seen))?;
+        check(world, "I3", i3_never_twice_without_faults(world, seen))?;
+        check(world, "I4", i4_deliveries_are_bounded_by_faults(world, seen))?;
+        check(world, "I5", i5_one_deliverer_with_crashes_only(world, seen))?;
+    }
+    Ok(())
+}
+
+/// What must hold when nothing more can happen.
+pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
+    for (activation, seen) in &world.history.activations {
+        check(world, "I2", i2_everything_has_a_result(world, *activation, seen))?;
+        check(world, "I3", i3_exactly_once_without_faults(world, seen))?;
+        check(world, "I6", i6_no_partial_page(world, seen))?;
+        check(world, "I13", i13_every_activation_has_a_record(world, *activation, seen))?;
+    }
+    Ok(())
+}
+
+/// Rules 6 and 9: a server that knows of a higher claim or a stop starts no further endpoint.
+pub(crate) fn may_begin(world: &World, at: usize, activation: ActivationId, attempt: u32) -> Result<(), Violation> {
+    let node = world.servers[at].node.as_ref();
+    let Some(known) = node.and_then(|node| node.knowledge(activation)) else { return Ok(()) };
+    let claim = known.claim();
+    let verdict = if known.stopped {
+        Err(format!("server {at} starts an endpoint of {activation}, which it knows to be stopped"))
+    } else if claim != (attempt, id(at)) {
+        Err(format!("server {at} starts an endpoint of {activation} for attempt {attempt} and knows of {claim:?}"))
+    } else {
+        Ok(())
+    };
+    check(world, "rules 6 and 9", verdict)
+}
+
+/// How many activations were accepted and have, in the end, an endpoint that neither rang nor has a reason why not, with
+/// nobody left who could still ring it. Those accepted as degraded are counted apart: one copy was all that was promised.
+pub(crate) fn lost(world: &World) -> (u64, u64) {
+    let (mut lost, mut degraded) = (0, 0);
+    for (activation, seen) in &world.history.activations {
+        let unreached = |endpoint: usize| seen.rang[endpoint].is_empty();
+        let excused = |known: &Knowledge, endpoint: usize| {
+            known.stopped || matches!(known.states[endpoint], EndpointState::Failed { .. })
+        };
+        // A server that is down keeps what its disk holds, and goes on when it is back.
+        let on_disk = world.servers.iter().filter(|server| server.node.is_none());
+        let waits = on_disk.filter_map(|server| server.disk.get(activation)).next().is_some();
+        let known = holders(world, *activation).next();
+        let gone = (0..seen.rang.len()).any(|endpoint| {
+            let told = known.is_some_and(|(_, known)| excused(known, endpoint));
+            unreached(endpoint) && !told && !seen.stop_asked
+        });
+        if !gone || seen.accepted.is_empty() || (known.is_none() && waits) {
+            continue;
+        }
+        if seen.accepted.iter().all(|accepted| accepted.degraded) { degraded += 1 } else { lost += 1 }
+    }
+    (lost, degraded)
+}
+
+/// I1: an accepted, not degraded activation is durable on two servers, or has reached every endpoint, or all of its holders
+/// but one lost their disk since. What is timed is computed by every server and needs no copy.
+fn i1_accepted_is_on_two_servers(world: &World, activation: ActivationId, seen: &Activation) -> Verdict {
+    let Some(first) = seen.accepted.iter().find(|accepted| !accepted.degraded) else { return Ok(()) };
+    if seen.content.due.is_some() || seen.acked.len() == seen.rang.len() {
+        return Ok(());
+    }
+    let holders = world.servers.iter().filter(|server| server.disk.contains_key(&activation)).count();
+    let lost = world.history.faults_since(first.at_us, |kind| kind == FaultKind::DiskLost);
+    if holders >= 2 || (lost > 0 && holders >= 1) {
+        return Ok(());
+    }
+    Err(format!("{activation} was accepted by server {} and is durable on {holders} servers", first.server))
+}
+
+/// I2: when nothing more can happen, links are whole and one holder is up, every endpoint of every accepted activation is
+/// acked, stopped, expired or failed with a reason, on every server that knows it, and what is called acked was reached.
+fn i2_everything_has_a_result(world: &World, activation: ActivationId, seen: &Activation) -> Verdict {
+    if seen.accepted.is_empty() {
+        return Ok(());
+    }
+    for (at, known) in holders(world, activation) {
+        let Some((outcome, _)) = known.ended else {
+            return Err(format!("server {at} still thinks that {activation} runs: {known:?}"));
+        };
+        for (endpoint, state) in known.states.iter().enumerate() {
+            let settled = state.is_final() || outcome == Outcome::Stopped || known.stopped;
+            if !settled {
+                return Err(format!("endpoint {endpoint} of {activation} has no result on server {at}: {state:?}"));
+            }
+            if matches!(state, EndpointState::Acked { .. }) && !seen.acked.contains(&endpoint) {
+                return Err(format!("server {at} calls endpoint {endpoint} of {activation} acked; it never was"));
+            }
+        }
+    }
+    let (lost, _) = lost(world);
+    if lost > 0 { Err(format!("{activation} or another accepted activation is lost")) } else { Ok(()) }
+}
+
+/// I3, while it runs: without faults no endpoint gets an activation twice.
+fn i3_never_twice_without_faults(world: &World, seen: &Activation) -> Verdict {
+    if world.schedule.weather == Weather::Calm && seen.rang.iter().any(|rang| rang.len() > 1) {
+        return Err(format!("an endpoint rang twice without any fault: {:?}", seen.rang));
+    }
+    Ok(())
+}
+
+/// I3, at the end: without faults each endpoint got each activation exactly once, unless it was stopped or may expire.
+fn i3_exactly_once_without_faults(world: &World, seen: &Activation) -> Verdict {
+    let excused = seen.stop_asked || (seen.content.expires.is_some() && seen.content.due.is_none());
+    if world.schedule.weather != Weather::Calm || excused {
+        return Ok(());
+    }
+    if seen.rang.iter().all(|rang| rang.len() == 1) {
+        return Ok(());
+    }
+    Err(format!("without any fault the endpoints of {} rang {:?}", seen.content.name, seen.rang))
+}
+
+/// I4: an endpoint gets an activation at most once more than there were crashes, restarts, pauses, cuts, disk faults,
+/// drains and false suspicions since shortly before it was asked for.
+fn i4_deliveries_are_bounded_by_faults(world: &World, seen: &Activation) -> Verdict {
+    let most = seen.rang.iter().map(Vec::len).max().unwrap_or(0);
+    if most <= 1 {
+        return Ok(());
+    }
+    let faults = world.history.faults_since(seen.asked_us.saturating_sub(AFTERMATH_US), |_| true);
+    if most <= 1 + faults {
+        return Ok(());
+    }
+    Err(format!("an endpoint of {} rang {most} times with {faults} faults: {:?}", seen.content.name, seen.rang))
+}
+
+/// I5: with crash faults only, never are two servers allowed to deliver the same activation at one moment.
+fn i5_one_deliverer_with_crashes_only(world: &World, seen: &Activation) -> Verdict {
+    if world.schedule.weather <= Weather::Crashes && seen.delivering.len() > 1 {
+        return Err(format!("{} is delivered by several servers at once: {:?}", seen.content.name, seen.delivering));
+    }
+    Ok(())
+}
+
+/// I6: if any endpoint was reached and at most one server crashed, all are, where another server was there to go on.
+fn i6_no_partial_page(world: &World, seen: &Activation) -> Verdict {
+    let crashes = world.history.faults_since(0, |kind| kind == FaultKind::Crash);
+    let may_stay_partial = seen.stop_asked || seen.content.expires.is_some() || seen.content.group.len() < 2;
+    if world.schedule.weather > Weather::Crashes || crashes > 1 || may_stay_partial {
+        return Ok(());
+    }
+    let reached = seen.rang.iter().filter(|rang| !rang.is_empty()).count();
+    if reached == 0 || reached == seen.rang.len() {
+        return Ok(());
+    }
+    Err(format!("{} reached {reached} of {} endpoints after {crashes} crashes", seen.content.name, seen.rang.len()))
+}
+
+/// I13: every accepted activation ends in a visible record, as long as a server that knows it runs. A disk that was lost
+/// takes its records with it: the copy on the primary is not part of this world.
+fn i13_every_activation_has_a_record(world: &World, activation: ActivationId, seen: &Activation) -> Verdict {
+    let lost = world.history.faults_since(0, |kind| kind == FaultKind::DiskLost) > 0;
+    if seen.accepted.is_empty() || lost || holders(world, activation).next().is_none() {
+        return Ok(());
+    }
+    let records = world.servers.iter().flat_map(|server| &server.records);
+    if records.filter(|record| record.content.id == activation).next().is_some() {
+        return Ok(());
+    }
+    Err(format!("{} was accepted and has ended, and no server has a record of it", seen.content.name))
+}
+
+/// The running servers that know an activation, and what they know.
+fn holders(world: &World, activation: ActivationId) -> impl Iterator<Item = (usize, &Knowledge)> {
+    world.running().filter_map(move |(at, node)| Some((at, node.knowledge(activation)?)))
+}
+
+fn check(world: &World, invariant: &'static str, verdict: Verdict) -> Result<(), Violation> {
+    verdict.map_err(|what| Violation { invariant, what, at_us: world.now_us })
+}

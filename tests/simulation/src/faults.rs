@@ -1,0 +1,142 @@
+//! Carries out what a schedule says.
+
+use onealert_core::{
+    event::{Input, StopWhat},
+    time::{Span, Wall},
+};
+
+use crate::{
+    history::FaultKind,
+    schedule::Happening,
+    server::{Down, MORNING},
+    world::{Event, World, content},
+};
+
+/// How long a bell may be late (redundancy sheet, rule 10).
+const BELL_LATE: Span = Span::secs(30);
+
+impl World {
+    /// Something of the schedule happens.
+    pub(crate) fn happen(&mut self, what: &Happening) {
+        match *what {
+            Happening::Page { page, at, ref group, endpoints, expires_ms, again } => {
+                self.page(page, at, group, endpoints, expires_ms);
+                if let Some((other, later_ms)) = again {
+                    let mut same = content(page, group, endpoints, self.wall(other));
+                    same.expires = expires_ms.map(|ms| same.accepted + Span::millis(ms));
+                    self.after(later_ms * 1000, Event::Rings { at: other, content: Box::new(same) });
+                }
+            }
+            Happening::Bell { page, ref group, endpoints, due_in_ms } => {
+                let due = Wall(MORNING + (self.now_us / 1000 + due_in_ms) as i64);
+                let mut bell = content(page, group, endpoints, due);
+                bell.due = Some(due);
+                bell.expires = Some(due + BELL_LATE);
+                self.pages.insert(page, bell.id);
+                for at in group.iter().copied() {
+                    let delay = self.random.between(0, 40_000);
+                    self.after(delay, Event::Rings { at, content: Box::new(bell.clone()) });
+                }
+            }
+            Happening::Stop { page, at } => self.stop(page, at),
+            Happening::Kill { server, back_after_ms } => self.go_down(server, Down::Process, back_after_ms),
+            Happening::PowerLoss { server, back_after_ms } => self.go_down(server, Down::Power, back_after_ms),
+            Happening::DiskLost { server, back_after_ms } => self.lose_disk(server, back_after_ms),
+            Happening::Pause { server, for_ms } => self.pause(server, for_ms),
+            Happening::Cut { from, to, both, for_ms } => self.cut(from, to, both, for_ms),
+            Happening::Reset { a, b } => {
+                self.history.fault(FaultKind::Cut, self.now_us, self.now_us);
+                self.disconnect(a, b, 50_000);
+            }
+            Happening::SlowDisk { server, for_ms } => {
+                let until = self.now_us + for_ms * 1000;
+                self.servers[server].slow_until_us = until;
+                self.history.fault(FaultKind::Disk, self.now_us, until);
+            }
+            Happening::FullDisk { server, for_ms } => {
+                let until = self.now_us + for_ms * 1000;
+                self.servers[server].full_until_us = until;
+                self.history.fault(FaultKind::Disk, self.now_us, until);
+            }
+            Happening::Drain { server, back_after_ms } => {
+                if self.servers[server].node.is_some() {
+                    self.servers[server].leaving_ms = Some(back_after_ms);
+                    self.history.fault(FaultKind::Drain, self.now_us, self.now_us);
+                    self.feed(server, Input::Drain);
+                }
+            }
+        }
+    }
+
+    /// A page comes in. A caller whose server does not answer tries the next one, as a telephone exchange tries its trunks.
+    fn page(&mut self, page: u32, at: usize, group: &[usize], endpoints: usize, expires_ms: Option<u64>) {
+        let count = self.servers.len();
+        let answering = (0..count).map(|step| (at + step) % count).find(|at| self.servers[*at].is_awake());
+        let at = answering.unwrap_or(at);
+        let mut page_content = content(page, group, endpoints, self.wall(at));
+        page_content.expires = expires_ms.map(|ms| page_content.accepted + Span::millis(ms));
+        self.pages.insert(page, page_content.id);
+        self.trigger(at, page_content);
+    }
+
+    fn stop(&mut self, page: u32, at: usize) {
+        let Some(activation) = self.pages.get(&page).copied() else { return };
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.stop_asked = true;
+        }
+        let ticket = self.ticket();
+        let what = if self.random.chance(50) {
+            StopWhat::Activation(activation)
+        } else {
+            StopWhat::Event(content(page, &[], 0, Wall(0)).key)
+        };
+        self.feed(at, Input::Stop { ticket, what });
+    }
+
+    /// The machine is replaced: another life of the same server, with an empty disk.
+    fn lose_disk(&mut self, at: usize, back_after_ms: u64) {
+        if self.servers[at].node.is_none() {
+            return;
+        }
+        self.go_down(at, Down::Power, Some(back_after_ms));
+        self.history.fault(FaultKind::DiskLost, self.now_us, self.now_us);
+        let server = &mut self.servers[at];
+        server.disk.clear();
+        server.records.clear();
+        server.incarnation += 1;
+    }
+
+    fn pause(&mut self, at: usize, for_ms: u64) {
+        let server = &mut self.servers[at];
+        if !server.is_awake() {
+            return;
+        }
+        server.paused = true;
+        let (boot, until) = (server.boot, self.now_us + for_ms * 1000);
+        self.history.fault(FaultKind::Pause, self.now_us, until);
+        self.at(until, Event::Wakes { at, boot });
+    }
+
+    fn cut(&mut self, from: usize, to: usize, both: bool, for_ms: u64) {
+        let until = self.now_us + for_ms * 1000;
+        self.history.fault(FaultKind::Cut, self.now_us, until);
+        let ways: &[(usize, usize)] = if both { &[(from, to), (to, from)] } else { &[(from, to)] };
+        for (from, to) in ways.iter().copied() {
+            self.network.cut(from, to);
+            self.at(until, Event::Heals { from, to });
+        }
+        if let Some(connection) = self.network.connection(from, to) {
+            let timeout = self.random.between(500_000, 4_000_000);
+            self.after(timeout, Event::TimesOut { a: from, b: to, connection });
+        }
+    }
+
+    fn wall(&self, at: usize) -> Wall {
+        self.servers[at].clocks(self.now_us).wall
+    }
+
+    /// Used by checks: the servers that run, with their ids.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (usize, &onealert_core::node::Node)> {
+        self.servers.iter().enumerate().filter_map(|(at, server)| Some((at, server.node.as_ref()?)))
+    }
+}

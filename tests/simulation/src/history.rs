@@ -1,0 +1,111 @@
+//! What an outsider saw of a run: who was asked, who answered what, which endpoint rang when, and which faults there were.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use onealert_core::{activation::Content, ids::ActivationId};
+
+/// One delivery that an endpoint received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rang {
+    pub at_us: u64,
+    pub server: usize,
+    pub attempt: u32,
+}
+
+/// An answer "accepted".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    pub at_us: u64,
+    pub server: usize,
+    pub degraded: bool,
+}
+
+/// What was seen of one activation.
+#[derive(Debug)]
+pub struct Activation {
+    /// As the first server that was asked froze it.
+    pub content: Content,
+    /// When it was first asked for.
+    pub asked_us: u64,
+    pub accepted: Vec<Accepted>,
+    /// Somebody asked to stop it.
+    pub stop_asked: bool,
+    /// Per endpoint, each time that it rang.
+    pub rang: Vec<Vec<Rang>>,
+    /// Endpoints whose acknowledgement reached the driver.
+    pub acked: BTreeSet<usize>,
+    /// The servers that are allowed to start endpoints at this moment, and for which attempt.
+    pub delivering: BTreeMap<usize, u32>,
+}
+
+/// What a fault was, as far as invariants count faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    Crash,
+    Restart,
+    DiskLost,
+    Pause,
+    Cut,
+    Disk,
+    Drain,
+    FalseSuspicion,
+}
+
+/// A fault and how long it lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub from_us: u64,
+    pub until_us: u64,
+}
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub struct History {
+    pub activations: BTreeMap<ActivationId, Activation>,
+    pub faults: Vec<Fault>,
+}
+
+impl History {
+    /// A notification is asked for.
+    pub fn asked(&mut self, content: &Content, at_us: u64) {
+        self.activations.entry(content.id).or_insert_with(|| Activation {
+            content: content.clone(),
+            asked_us: at_us,
+            accepted: Vec::new(),
+            stop_asked: false,
+            rang: vec![Vec::new(); content.endpoints.len()],
+            acked: BTreeSet::new(),
+            delivering: BTreeMap::new(),
+        });
+    }
+
+    /// A fault that lasts.
+    pub fn fault(&mut self, kind: FaultKind, from_us: u64, until_us: u64) {
+        self.faults.push(Fault { kind, from_us, until_us });
+    }
+
+    /// How many faults of the kinds wanted had not ended by a moment.
+    pub fn faults_since(&self, at_us: u64, wanted: impl Fn(FaultKind) -> bool) -> usize {
+        self.faults.iter().filter(|fault| fault.until_us >= at_us && wanted(fault.kind)).count()
+    }
+
+    /// A server is gone: it delivers nothing any more.
+    pub fn gone(&mut self, server: usize) {
+        for activation in self.activations.values_mut() {
+            activation.delivering.remove(&server);
+        }
+    }
+
+    /// Deliveries beyond the first, over all endpoints.
+    pub fn doubled(&self) -> u64 {
+        let rings = self.activations.values().flat_map(|activation| &activation.rang);
+        rings.map(|rang| rang.len().saturating_sub(1) as u64).sum()
+    }
+
+    /// All deliveries.
+    pub fn deliveries(&self) -> u64 {
+        let rings = self.activations.values().flat_map(|activation| &activation.rang);
+        rings.map(|rang| rang.len() as u64).sum()
+    }
+}

@@ -1,0 +1,74 @@
+//! Faults put in on purpose, between a node and its shell: each breaks one rule, and some invariant must notice.
+
+use onealert_core::{
+    activation::EndpointState,
+    effect::{Output, Record},
+    event::Input,
+    ids::ServerId,
+    peer_message::PeerMessage,
+};
+
+/// A rule that is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// "Accepted" is said as soon as the write is asked for, and without the word that there is one copy only.
+    AcceptsBeforeDurable,
+    /// What others push is confirmed and never written.
+    ConfirmsWithoutWriting,
+    /// Everybody who hears of an activation delivers it.
+    EverybodyDelivers,
+    /// A halt never reaches the drivers.
+    IgnoresHalt,
+    /// A successor claims and does not deliver.
+    SuccessorIsMute,
+    /// The record of an ended activation is not written.
+    KeepsNoRecord,
+    /// What a server writes of an activation says that every endpoint was reached.
+    WritesWhatDidNotHappen,
+}
+
+impl Planted {
+    /// Changes what a node asked for.
+    pub(crate) fn spoil(self, me: ServerId, input: &Input, outputs: &mut Vec<Output>) {
+        match self {
+            Planted::AcceptsBeforeDurable => {
+                if let Input::Trigger { ticket, content } = input {
+                    let activation = content.id;
+                    outputs.push(Output::Accepted { ticket: *ticket, activation, degraded: false, duplicate: false });
+                }
+            }
+            Planted::ConfirmsWithoutWriting => {
+                if let Input::Message { from, message: PeerMessage::Push { knowledge, .. } } = input {
+                    let (attempt, owner) = knowledge.claim();
+                    outputs.retain(|output| !matches!(output, Output::Persist { .. }));
+                    let (activation, stopped) = (knowledge.content.id, knowledge.stopped);
+                    let message = PeerMessage::Have { activation, attempt, owner, stopped };
+                    outputs.push(Output::Send { to: *from, message });
+                }
+            }
+            Planted::EverybodyDelivers => {
+                if let Input::Message { message: PeerMessage::Push { knowledge, .. }, .. } = input
+                    && knowledge.owner != me
+                    && !knowledge.started
+                    && knowledge.ended.is_none()
+                {
+                    let (activation, attempt) = (knowledge.content.id, knowledge.attempt);
+                    let (content, states) = (knowledge.content.clone(), knowledge.states.clone());
+                    outputs.push(Output::Deliver { activation, attempt, content, states, listen_first: false });
+                }
+            }
+            Planted::IgnoresHalt => outputs.retain(|output| !matches!(output, Output::Halt { .. })),
+            Planted::SuccessorIsMute => {
+                outputs.retain(|output| !matches!(output, Output::Deliver { attempt, .. } if *attempt > 0));
+            }
+            Planted::KeepsNoRecord => outputs.retain(|output| !matches!(output, Output::Ended { .. })),
+            Planted::WritesWhatDidNotHappen => {
+                for output in outputs {
+                    if let Output::Persist { record: Record::Activation(known), .. } = output {
+                        known.states.fill(EndpointState::Acked { note: String::new() });
+                    }
+                }
+            }
+        }
+    }
+}

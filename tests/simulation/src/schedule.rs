@@ -1,0 +1,209 @@
+//! What happens in one simulated run: drawn from a seed as a list, so that single happenings can be left out of it again.
+
+use std::fmt;
+
+use crate::random::Random;
+
+/// Which kinds of fault a schedule may hold. Some invariants are promised for some of them only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weather {
+    /// No fault at all.
+    Calm,
+    /// Processes are killed and started again, nothing else.
+    Crashes,
+    /// Crashes, lost disks, pauses, cuts, broken connections, slow and full disks.
+    Storm,
+}
+
+/// A server's clocks, as far as they are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Its wall clock minus the world's, in milliseconds.
+    pub ahead_ms: i64,
+    /// How much too fast both its clocks run, in millionths.
+    pub drift_ppm: i64,
+}
+
+/// One thing that happens at a moment of a schedule. Servers are named by their place in [`Schedule::clocks`], pages and
+/// bells by a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A notification is asked for at a server; `again` is another server that sees the same event some time later.
+    Page {
+        page: u32,
+        at: usize,
+        group: Vec<usize>,
+        endpoints: usize,
+        expires_ms: Option<u64>,
+        again: Option<(usize, u64)>,
+    },
+    /// Every server that runs computes the same bell, due some time later.
+    Bell { page: u32, group: Vec<usize>, endpoints: usize, due_in_ms: u64 },
+    /// Somebody stops a page at a server.
+    Stop { page: u32, at: usize },
+    /// A process is killed. It comes back after a while, or not at all.
+    Kill { server: usize, back_after_ms: Option<u64> },
+    /// A machine loses power: nobody is told that its connections ended.
+    PowerLoss { server: usize, back_after_ms: Option<u64> },
+    /// A machine is replaced: it comes back with an empty disk.
+    DiskLost { server: usize, back_after_ms: u64 },
+    /// A machine stands still and then goes on.
+    Pause { server: usize, for_ms: u64 },
+    /// Nothing travels from one server to another, and the other way neither if `both`.
+    Cut { from: usize, to: usize, both: bool, for_ms: u64 },
+    /// The connection of two servers breaks with everything that was on its way.
+    Reset { a: usize, b: usize },
+    /// Writes take long.
+    SlowDisk { server: usize, for_ms: u64 },
+    /// Writes are refused.
+    FullDisk { server: usize, for_ms: u64 },
+    /// A server is asked to stop in good order, and comes back.
+    Drain { server: usize, back_after_ms: u64 },
+}
+
+impl Happening {
+    /// Whether it is a fault rather than something that people do.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Happening::Page { .. } | Happening::Bell { .. } | Happening::Stop { .. })
+    }
+}
+
+/// One run, fully determined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// What it was drawn from; delays are drawn from it too.
+    pub seed: u64,
+    /// Which faults it may hold.
+    pub weather: Weather,
+    /// One per server.
+    pub clocks: Vec<Clock>,
+    /// Whether a returning server owns nothing for a while.
+    pub hold_down: bool,
+    /// The longest way of a message, in microseconds.
+    pub slowest_way_us: u64,
+    /// What happens, with the moment in milliseconds since the start.
+    pub events: Vec<(u64, Happening)>,
+}
+
+impl Schedule {
+    /// The schedule of a seed.
+    pub fn draw(seed: u64) -> Schedule {
+        let mut random = Random::new(seed);
+        let weather = match random.between(0, 9) {
+            0 => Weather::Calm,
+            1..=3 => Weather::Crashes,
+            _ => Weather::Storm,
+        };
+        let servers = [2, 2, 3, 3, 3, 4][random.index(6)];
+        let storm = weather == Weather::Storm;
+        let clocks = (0..servers).map(|_| clock(&mut random, storm)).collect();
+        let slowest_way_us = if storm && random.chance(30) { 60_000 } else { 5_000 };
+        let mut schedule =
+            Schedule { seed, weather, clocks, hold_down: random.chance(50), slowest_way_us, events: Vec::new() };
+        let length = random.between(500, 8000);
+        let pages = random.between(1, 4) as u32;
+        for page in 0..pages {
+            let at = random.between(1500, 1500 + length);
+            schedule.ask(&mut random, page, at);
+        }
+        let faults = match weather {
+            Weather::Calm => 0,
+            Weather::Crashes => random.between(1, 3),
+            Weather::Storm => random.between(1, 5),
+        };
+        let mut disks = 1;
+        for _ in 0..faults {
+            // Most faults come close to a page: that is where they hurt.
+            let close = random.index(schedule.events.len());
+            let at = (schedule.events[close].0 + random.between(0, 700)).saturating_sub(200).max(1400);
+            let fault = fault(&mut random, weather, servers, &mut disks);
+            schedule.events.push((at, fault));
+        }
+        // The order of what happens at one moment is part of the schedule.
+        schedule.events.sort_by_key(|(at, _)| *at);
+        schedule
+    }
+
+    /// How many faults it holds.
+    pub fn faults(&self) -> usize {
+        self.events.iter().filter(|(_, what)| what.is_fault()).count()
+    }
+
+    fn ask(&mut self, random: &mut Random, page: u32, at_ms: u64) {
+        let servers = self.clocks.len();
+        let mut group: Vec<usize> = (0..servers).collect();
+        random.shuffle(&mut group);
+        if random.chance(15) {
+            group.truncate(random.between(1, servers as u64) as usize);
+        }
+        let endpoints = random.between(1, 4) as usize;
+        let at = random.index(servers);
+        if random.chance(30) {
+            let due_in_ms = random.between(0, 2000);
+            self.events.push((at_ms, Happening::Bell { page, group, endpoints, due_in_ms }));
+        } else {
+            let expires_ms = random.chance(10).then(|| random.between(200, 5000));
+            let again = random.chance(20).then(|| (random.index(servers), random.between(0, 300)));
+            self.events.push((at_ms, Happening::Page { page, at, group, endpoints, expires_ms, again }));
+        }
+        if random.chance(12) {
+            let at_ms = at_ms + random.between(0, 1500);
+            self.events.push((at_ms, Happening::Stop { page, at: random.index(servers) }));
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Schedule { seed, weather, clocks, hold_down, slowest_way_us, events } = self;
+        writeln!(
+            f,
+            "seed {seed}, {weather:?}, {} servers, hold-down {hold_down}, way up to {slowest_way_us} us",
+            clocks.len()
+        )?;
+        for (server, Clock { ahead_ms, drift_ppm }) in clocks.iter().enumerate() {
+            writeln!(f, "  server {server}: clock {ahead_ms:+} ms, {drift_ppm:+} ppm")?;
+        }
+        for (at, what) in events {
+            writeln!(f, "  {at:>6} ms {what:?}")?;
+        }
+        Ok(())
+    }
+}
+
+fn clock(random: &mut Random, storm: bool) -> Clock {
+    let worst = if storm { 600 } else { 20 };
+    Clock {
+        ahead_ms: random.between(0, 2 * worst) as i64 - worst as i64,
+        drift_ppm: random.between(0, 400) as i64 - 200,
+    }
+}
+
+fn fault(random: &mut Random, weather: Weather, servers: usize, disks: &mut u32) -> Happening {
+    let server = random.index(servers);
+    let other = (server + 1 + random.index(servers - 1)) % servers;
+    let back = if random.chance(25) { None } else { Some(random.between(50, 5000)) };
+    let for_ms = random.between(100, 5000);
+    if weather == Weather::Crashes {
+        return if random.chance(75) {
+            Happening::Kill { server, back_after_ms: back }
+        } else {
+            Happening::PowerLoss { server, back_after_ms: back }
+        };
+    }
+    match random.between(0, 99) {
+        0..=24 => Happening::Kill { server, back_after_ms: back },
+        25..=34 => Happening::PowerLoss { server, back_after_ms: back },
+        // Two lost disks may take both copies with them: that is no fault of the rules.
+        35..=39 if *disks > 0 => {
+            *disks -= 1;
+            Happening::DiskLost { server, back_after_ms: for_ms }
+        }
+        35..=54 => Happening::Pause { server, for_ms },
+        55..=74 => Happening::Cut { from: server, to: other, both: random.chance(65), for_ms },
+        75..=84 => Happening::Reset { a: server, b: other },
+        85..=89 => Happening::SlowDisk { server, for_ms },
+        90..=94 => Happening::FullDisk { server, for_ms },
+        _ => Happening::Drain { server, back_after_ms: for_ms },
+    }
+}

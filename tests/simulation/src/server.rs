@@ -1,0 +1,124 @@
+//! One simulated server: its mind, its disk, its clocks and its drivers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use onealert_core::{
+    effect::{Ended, Record, Ticket},
+    event::Input,
+    ids::{ActivationId, Incarnation, ServerId},
+    knowledge::Knowledge,
+    node::{Identity, Node},
+    time::{Mono, Now, Span, Wall},
+};
+
+use crate::schedule::Clock;
+
+/// When every run begins, by a right clock.
+pub const MORNING: i64 = 1_800_000_000_000;
+/// The monotonic clocks do not begin at 0, so that nothing rests on it.
+const HOUR: Mono = Mono(3_600_000_000);
+
+/// Why a server does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// The process is gone: dialling it is refused.
+    Process,
+    /// The machine is dark: dialling it is not answered.
+    Power,
+}
+
+/// What waits for the disk, in order.
+#[derive(Debug)]
+pub enum Write {
+    Record { ticket: Ticket, record: Box<Record> },
+    Ended(Box<Ended>),
+}
+
+/// A delivery that the drivers work on.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Endpoints not begun.
+    pub waiting: BTreeSet<usize>,
+    /// Endpoints begun and without a result.
+    pub running: BTreeSet<usize>,
+    pub halted: bool,
+    /// Its end was told to the node.
+    pub ended: bool,
+}
+
+/// One simulated server.
+#[derive(Debug)]
+pub struct Server {
+    pub node: Option<Node>,
+    pub down: Option<Down>,
+    pub clock: Clock,
+    pub incarnation: u64,
+    /// Counts the starts: what was meant for an earlier process is dropped.
+    pub boot: u64,
+    pub paused: bool,
+    /// What waits in the sockets and queues of a paused machine.
+    pub waiting: Vec<Input>,
+    /// Activations that survive power loss.
+    pub disk: BTreeMap<ActivationId, Knowledge>,
+    /// Records of Sent Notifications that survive power loss.
+    pub records: Vec<Ended>,
+    pub writes: VecDeque<Write>,
+    /// When the last write that was given to the disk is done.
+    pub disk_busy_us: u64,
+    pub slow_until_us: u64,
+    pub full_until_us: u64,
+    /// Deliveries by activation and attempt.
+    pub deliveries: BTreeMap<(ActivationId, u32), Delivery>,
+    /// When it wants its next tick, in the world's time.
+    pub wake_us: Option<u64>,
+    /// It stops as soon as it is drained, and comes back this long after.
+    pub leaving_ms: Option<u64>,
+}
+
+impl Server {
+    pub fn new(clock: Clock) -> Server {
+        Server {
+            node: None,
+            down: Some(Down::Process),
+            clock,
+            incarnation: 1,
+            boot: 0,
+            paused: false,
+            waiting: Vec::new(),
+            disk: BTreeMap::new(),
+            records: Vec::new(),
+            writes: VecDeque::new(),
+            disk_busy_us: 0,
+            slow_until_us: 0,
+            full_until_us: 0,
+            deliveries: BTreeMap::new(),
+            wake_us: None,
+            leaving_ms: None,
+        }
+    }
+
+    /// Both clocks at a moment of the world.
+    pub fn clocks(&self, world_us: u64) -> Now {
+        let ran = i128::from(world_us) * i128::from(1_000_000 + self.clock.drift_ppm) / 1_000_000;
+        let ran = u64::try_from(ran).expect("clocks drift by far less than their speed");
+        let wall = MORNING + self.clock.ahead_ms + (ran / 1000) as i64;
+        Now { mono: HOUR + Span(ran), wall: Wall(wall) }
+    }
+
+    /// The first microsecond of the world at which the server's timer shows `mono`.
+    pub fn world_us(&self, mono: Mono) -> u64 {
+        let ran = i128::from((mono - HOUR).0);
+        let rate = i128::from(1_000_000 + self.clock.drift_ppm);
+        u64::try_from((ran * 1_000_000 + rate - 1) / rate).expect("moments are not negative")
+    }
+
+    /// Who it is in this life.
+    pub fn identity(&self, id: ServerId, now: Now) -> Identity {
+        Identity { server: id, incarnation: Incarnation(self.incarnation), boot: self.boot, started: now.wall }
+    }
+
+    /// Whether its node takes inputs at this moment.
+    pub fn is_awake(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+}

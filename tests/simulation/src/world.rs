@@ -1,0 +1,699 @@
+//! Servers, network, disks and drivers on one clock that is turned by hand.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use onealert_core::{
+    activation::{Content, EndpointState, activation_id},
+    config::{OnTakeover, Priority},
+    effect::{DownReason, Notice, Output, Record, Ticket},
+    event::{Input, LinkSeen},
+    ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
+    knowledge::Knowledge,
+    node::Node,
+    peer_message::Standing,
+    replicate::{Digests, Position},
+    time::{Mono, Span, Wall},
+    tuning::Tuning,
+    version::VersionSet,
+};
+
+use crate::{
+    checks::{self, Violation},
+    history::{Accepted, FaultKind, History, Rang},
+    network::{Network, Parcel},
+    planted::Planted,
+    random::Random,
+    schedule::{Schedule, Weather},
+    server::{Delivery, Down, Server, Write},
+};
+
+/// No run needs this many steps; one that does spins.
+const MOST_STEPS: u64 = 200_000;
+/// How long after the last happening everything must have ended.
+const PATIENCE_US: u64 = 60_000_000;
+/// How long a run goes on after everything has ended: nothing may come of the healing any more.
+const AFTERWARDS_US: u64 = 2_000_000;
+
+/// What the queue holds.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The schedule's happening of this place.
+    Happens(usize),
+    /// Something reaches the end of its way, if its connection still stands.
+    Arrives { from: usize, to: usize, connection: u64, parcel: Parcel },
+    /// What was stuck behind a cut is sent again.
+    Released { from: usize, to: usize },
+    /// The process of `from` is gone and its end of the connection closes.
+    Closes { from: usize, to: usize, connection: u64 },
+    /// Nobody waits any longer for the answers of a connection.
+    TimesOut { a: usize, b: usize, connection: u64 },
+    /// Two servers without a connection try to make one.
+    Dial { a: usize, b: usize },
+    /// The oldest write of a server is done.
+    Written { at: usize, boot: u64 },
+    /// A driver begins with an endpoint.
+    Begins { at: usize, boot: u64, activation: ActivationId, attempt: u32, endpoint: usize },
+    /// A driver has the endpoint's answer.
+    Answered { at: usize, boot: u64, activation: ActivationId, attempt: u32, endpoint: usize },
+    /// A delivery has nothing more to do.
+    Ends { at: usize, boot: u64, activation: ActivationId, attempt: u32 },
+    /// A bell is computed by a server.
+    Rings { at: usize, content: Box<Content> },
+    /// A cut ends.
+    Heals { from: usize, to: usize },
+    /// A server is started again.
+    Starts { at: usize, boot: u64 },
+    /// A machine that stood still goes on.
+    Wakes { at: usize, boot: u64 },
+}
+
+/// One simulated installation.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) schedule: Schedule,
+    pub(crate) now_us: u64,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) network: Network,
+    pub(crate) history: History,
+    pub(crate) random: Random,
+    pub(crate) steps: u64,
+    planted: Option<Planted>,
+    queue: BTreeMap<(u64, u64), Event>,
+    order: u64,
+    tickets: u64,
+    tuning: Tuning,
+    trace: Option<Vec<String>>,
+    violation: Option<Violation>,
+    /// The activation of each page of the schedule.
+    pub(crate) pages: BTreeMap<u32, ActivationId>,
+}
+
+impl World {
+    /// The installation of a schedule, its servers just started.
+    pub fn new(schedule: &Schedule, planted: Option<Planted>, traced: bool) -> World {
+        let tuning = Tuning::default();
+        let tuning = if schedule.hold_down { Ok(tuning) } else { tuning.with_hold_down(Span(0)) };
+        let mut world = World {
+            schedule: schedule.clone(),
+            now_us: 0,
+            servers: schedule.clocks.iter().map(|clock| Server::new(*clock)).collect(),
+            network: Network::new(schedule.clocks.len(), schedule.slowest_way_us),
+            history: History::default(),
+            random: Random::new(!schedule.seed),
+            steps: 0,
+            planted,
+            queue: BTreeMap::new(),
+            order: 0,
+            tickets: 0,
+            tuning: tuning.expect("no hold-down is allowed"),
+            trace: traced.then(Vec::new),
+            violation: None,
+            pages: BTreeMap::new(),
+        };
+        for (place, (at_ms, _)) in schedule.events.iter().enumerate() {
+            world.at(at_ms * 1000, Event::Happens(place));
+        }
+        for server in 0..world.servers.len() {
+            world.start(server);
+        }
+        world
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub fn run(&mut self) -> Option<Violation> {
+        let last = self.schedule.events.iter().map(|(at_ms, _)| at_ms * 1000).max().unwrap_or(0);
+        let mut quiet_since: Option<u64> = None;
+        let mut look_us = last;
+        while self.violation.is_none() {
+            if !self.advance() {
+                break;
+            }
+            if self.steps > MOST_STEPS {
+                self.violate("liveness", format!("{MOST_STEPS} steps and no end: the servers spin"));
+            }
+            // Looking is dearer than a step, and nothing depends on the very moment.
+            if self.now_us < look_us {
+                continue;
+            }
+            look_us = self.now_us + 100_000;
+            if !self.is_settled() {
+                quiet_since = None;
+                if self.now_us > last + PATIENCE_US {
+                    break;
+                }
+            } else if self.now_us > *quiet_since.get_or_insert(self.now_us) + AFTERWARDS_US {
+                break;
+            }
+        }
+        if self.violation.is_none() {
+            self.violation = checks::at_the_end(self).err();
+        }
+        self.violation.clone()
+    }
+
+    /// What happened, line by line, where that was asked for.
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or(&[])
+    }
+
+    /// What an outsider saw.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How many inputs the nodes took.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The next thing happens: an event, or a tick where none is earlier. Messages come before ticks.
+    fn advance(&mut self) -> bool {
+        let event = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let awake = self.servers.iter().enumerate().filter(|(_, server)| server.is_awake());
+        let wake = awake.filter_map(|(at, server)| Some((server.wake_us?, at))).min();
+        match (event, wake) {
+            (Some(at), wake) if wake.is_none_or(|(wake, _)| at <= wake) => {
+                self.now_us = self.now_us.max(at);
+                let (_, event) = self.queue.pop_first().expect("an event was seen");
+                self.take(event);
+            }
+            (_, Some((wake, at))) => {
+                self.now_us = self.now_us.max(wake);
+                self.tick(at);
+            }
+            (_, None) => return false,
+        }
+        true
+    }
+
+    fn tick(&mut self, at: usize) {
+        let server = &self.servers[at];
+        let wanted = server.node.as_ref().and_then(Node::next_wake);
+        let now = server.clocks(self.now_us).mono;
+        self.feed(at, Input::Tick { late: wanted.map_or(Span(0), |wanted| now - wanted) });
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Happens(place) => {
+                let what = self.schedule.events[place].1.clone();
+                self.note(|| format!("--- {what:?}"));
+                self.happen(&what);
+            }
+            Event::Arrives { from, to, connection, parcel } => {
+                if self.network.connection(from, to) == Some(connection)
+                    && let Some(parcel) = self.network.arrive(from, to, parcel)
+                {
+                    self.hand_over(from, to, parcel);
+                }
+            }
+            Event::Released { from, to } => {
+                for parcel in self.network.released(from, to) {
+                    self.hand_over(from, to, parcel);
+                }
+            }
+            Event::Closes { from, to, connection } => {
+                if self.network.connection(from, to) != Some(connection) {
+                } else if self.network.is_cut(from, to) {
+                    self.after(50_000, Event::Closes { from, to, connection });
+                } else {
+                    self.disconnect(from, to, 3_000);
+                }
+            }
+            Event::TimesOut { a, b, connection } => {
+                if self.network.connection(a, b) == Some(connection) && self.network.is_cut(a, b) {
+                    self.disconnect(a, b, 100_000);
+                }
+            }
+            Event::Dial { a, b } => self.dial(a, b),
+            Event::Written { at, boot } if self.lives(at, boot) => self.written(at),
+            Event::Begins { at, boot, activation, attempt, endpoint } if self.lives(at, boot) => {
+                if self.servers[at].paused {
+                    self.after(20_000, Event::Begins { at, boot, activation, attempt, endpoint });
+                } else {
+                    self.begin(at, activation, attempt, endpoint);
+                }
+            }
+            Event::Answered { at, boot, activation, attempt, endpoint } if self.lives(at, boot) => {
+                self.answered(at, activation, attempt, endpoint);
+            }
+            Event::Ends { at, boot, activation, attempt } if self.lives(at, boot) => {
+                if let Some(seen) = self.history.activations.get_mut(&activation) {
+                    seen.delivering.remove(&at);
+                }
+                self.feed(at, Input::DeliveryEnded { activation, attempt });
+            }
+            Event::Rings { at, content } => self.trigger(at, *content),
+            Event::Heals { from, to } => {
+                self.network.heal(from, to);
+                let again = self.random.between(1_000, 300_000);
+                self.after(again, Event::Released { from, to });
+            }
+            Event::Starts { at, boot } if self.servers[at].boot == boot && self.servers[at].node.is_none() => {
+                self.start(at);
+            }
+            Event::Wakes { at, boot } if self.lives(at, boot) => {
+                self.servers[at].paused = false;
+                for input in std::mem::take(&mut self.servers[at].waiting) {
+                    self.feed(at, input);
+                }
+                if self.servers[at].is_awake() {
+                    self.tick(at);
+                }
+            }
+            Event::Written { .. }
+            | Event::Begins { .. }
+            | Event::Answered { .. }
+            | Event::Ends { .. }
+            | Event::Starts { .. }
+            | Event::Wakes { .. } => {}
+        }
+    }
+
+    /// Gives one input to a node and carries out what it says.
+    pub(crate) fn feed(&mut self, at: usize, input: Input) {
+        let server = &mut self.servers[at];
+        if server.paused {
+            server.waiting.push(input);
+            return;
+        }
+        let now = server.clocks(self.now_us);
+        let Some(node) = server.node.as_mut() else { return };
+        let told = self.trace.is_some().then(|| format!("{at} <- {input:?}"));
+        let mut outputs = node.step(now, input.clone());
+        let wake = node.next_wake();
+        self.steps += 1;
+        if let Some(planted) = self.planted {
+            planted.spoil(id(at), &input, &mut outputs);
+        }
+        if let Some(told) = told {
+            self.note(|| told);
+            for output in &outputs {
+                self.note(|| format!("{at} ->    {output:?}"));
+            }
+        }
+        // The loop of a real server wakes a little late.
+        let late = self.random.between(0, 500);
+        let server = &mut self.servers[at];
+        server.wake_us = wake.map(|wake: Mono| server.world_us(wake).max(self.now_us) + late);
+        for output in outputs {
+            self.carry_out(at, output);
+        }
+        let server = &self.servers[at];
+        let drained = server.leaving_ms.filter(|_| server.node.as_ref().is_some_and(Node::is_drained));
+        if let Some(back_after_ms) = drained.filter(|_| server.writes.is_empty()) {
+            self.go_down(at, Down::Process, Some(back_after_ms));
+        }
+        if let Err(violation) = checks::after_step(self) {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Accepted { activation, degraded, .. } => {
+                let accepted = Accepted { at_us: self.now_us, server: at, degraded };
+                if let Some(seen) = self.history.activations.get_mut(&activation) {
+                    seen.accepted.push(accepted);
+                }
+            }
+            Output::Refused { .. } => {}
+            Output::Send { to, message } => self.post(at, place(to), Parcel::Message(Box::new(message))),
+            Output::Persist { ticket, record } => self.write(at, Write::Record { ticket, record: Box::new(record) }),
+            Output::Ended { record } => self.write(at, Write::Ended(record)),
+            Output::Deliver { activation, attempt, states, .. } => self.deliver(at, activation, attempt, &states),
+            Output::Halt { activation, .. } => self.halt(at, activation),
+            Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent }) => {
+                if self.servers[place(peer)].node.is_some() {
+                    self.history.fault(FaultKind::FalseSuspicion, self.now_us, self.now_us);
+                }
+            }
+            Output::Notice(_) => {}
+        }
+    }
+
+    /// A parcel leaves, if a connection stands.
+    pub(crate) fn post(&mut self, from: usize, to: usize, parcel: Parcel) {
+        if let Some(connection) = self.network.connection(from, to) {
+            let arrival = self.network.arrival(from, to, self.now_us, &mut self.random);
+            self.at(arrival, Event::Arrives { from, to, connection, parcel });
+        }
+    }
+
+    fn hand_over(&mut self, from: usize, to: usize, parcel: Parcel) {
+        let input = match parcel {
+            Parcel::Hello { incarnation, boot } => {
+                let seen = LinkSeen::Connected { incarnation: Incarnation(incarnation), boot };
+                Input::Link { peer: id(from), seen }
+            }
+            Parcel::Message(message) => Input::Message { from: id(from), message: *message },
+        };
+        self.feed(to, input);
+    }
+
+    /// A write is given to the disk, which does one after the other.
+    fn write(&mut self, at: usize, write: Write) {
+        let slow = self.now_us < self.servers[at].slow_until_us;
+        let takes = if slow { self.random.between(100_000, 1_500_000) } else { self.random.between(300, 12_000) };
+        let server = &mut self.servers[at];
+        server.disk_busy_us = server.disk_busy_us.max(self.now_us) + takes;
+        server.writes.push_back(write);
+        let (done, boot) = (server.disk_busy_us, server.boot);
+        self.at(done, Event::Written { at, boot });
+    }
+
+    fn written(&mut self, at: usize) {
+        let full = self.now_us < self.servers[at].full_until_us;
+        let server = &mut self.servers[at];
+        let Some(write) = server.writes.pop_front() else { return };
+        let input = match write {
+            Write::Ended(record) => {
+                server.records.push(*record);
+                return;
+            }
+            Write::Record { ticket, .. } if full => {
+                Input::PersistFailed { ticket, reason: "no space left on device".to_owned() }
+            }
+            Write::Record { ticket, record } => {
+                store(server, *record);
+                Input::Persisted { ticket }
+            }
+        };
+        self.feed(at, input);
+    }
+
+    fn deliver(&mut self, at: usize, activation: ActivationId, attempt: u32, states: &[EndpointState]) {
+        if self.servers[at].deliveries.contains_key(&(activation, attempt)) {
+            self.violate("contract", format!("server {at} asks twice for attempt {attempt} of {activation}"));
+            return;
+        }
+        let boot = self.servers[at].boot;
+        let open = (0..states.len()).filter(|endpoint| !states[*endpoint].is_final());
+        let waiting: BTreeSet<usize> = open.collect();
+        for endpoint in waiting.iter().copied() {
+            let delay = self.random.between(500, 300_000);
+            self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
+        }
+        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ended: false };
+        self.servers[at].deliveries.insert((activation, attempt), delivery);
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.delivering.insert(at, attempt);
+        }
+        self.end_if_done(at, activation, attempt);
+    }
+
+    fn begin(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
+        let server = &mut self.servers[at];
+        let boot = server.boot;
+        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
+        if !delivery.waiting.remove(&endpoint) {
+            return;
+        }
+        delivery.running.insert(endpoint);
+        if let Err(violation) = checks::may_begin(self, at, activation, attempt) {
+            self.violation.get_or_insert(violation);
+        }
+        let delay = self.random.between(500, 250_000);
+        self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
+        let rang = Rang { at_us: self.now_us, server: at, attempt };
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.rang[endpoint].push(rang);
+        }
+        self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
+        let states = vec![(endpoint as u32, EndpointState::Sent)];
+        self.feed(at, Input::Progress { activation, attempt, states });
+    }
+
+    fn answered(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
+        let fails = self.schedule.weather == Weather::Storm && self.random.chance(3);
+        let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) else { return };
+        delivery.running.remove(&endpoint);
+        let state = if fails {
+            EndpointState::Failed { reason: "the device answered 503".to_owned() }
+        } else {
+            if let Some(seen) = self.history.activations.get_mut(&activation) {
+                seen.acked.insert(endpoint);
+            }
+            EndpointState::Acked { note: String::new() }
+        };
+        self.feed(at, Input::Progress { activation, attempt, states: vec![(endpoint as u32, state)] });
+        self.end_if_done(at, activation, attempt);
+    }
+
+    fn halt(&mut self, at: usize, activation: ActivationId) {
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.delivering.remove(&at);
+        }
+        let mut attempts = Vec::new();
+        for ((of, attempt), delivery) in &mut self.servers[at].deliveries {
+            if *of == activation && !delivery.ended {
+                delivery.halted = true;
+                delivery.waiting.clear();
+                attempts.push(*attempt);
+            }
+        }
+        for attempt in attempts {
+            self.end_if_done(at, activation, attempt);
+        }
+    }
+
+    fn end_if_done(&mut self, at: usize, activation: ActivationId, attempt: u32) {
+        let server = &mut self.servers[at];
+        let boot = server.boot;
+        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
+        if delivery.waiting.is_empty() && delivery.running.is_empty() && !delivery.ended {
+            delivery.ended = true;
+            let delay = self.random.between(100, 20_000);
+            self.after(delay, Event::Ends { at, boot, activation, attempt });
+        }
+    }
+
+    /// A trigger event reaches a server.
+    pub(crate) fn trigger(&mut self, at: usize, content: Content) {
+        self.history.asked(&content, self.now_us);
+        let ticket = self.ticket();
+        self.feed(at, Input::Trigger { ticket, content });
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// A server starts with what its disk holds.
+    pub(crate) fn start(&mut self, at: usize) {
+        let peers: Vec<ServerId> = (0..self.servers.len()).filter(|peer| *peer != at).map(id).collect();
+        for peer in 0..self.servers.len() {
+            if peer != at && self.network.end(at, peer) {
+                self.feed(peer, Input::Link { peer: id(at), seen: LinkSeen::Lost });
+            }
+        }
+        let server = &mut self.servers[at];
+        server.boot += 1;
+        server.down = None;
+        server.disk_busy_us = 0;
+        let now = server.clocks(self.now_us);
+        let restored: Vec<Knowledge> = server.disk.values().cloned().collect();
+        let standing = standing(now.wall);
+        let node = Node::new(server.identity(id(at), now), self.tuning, peers, standing, restored, now);
+        server.wake_us = node.next_wake().map(|_| self.now_us);
+        server.node = Some(node);
+        self.note(|| format!("--- server {at} starts"));
+        if self.now_us > 0 {
+            self.history.fault(FaultKind::Restart, self.now_us, self.now_us);
+        }
+        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
+            let delay = self.random.between(500, 20_000);
+            self.after(delay, Event::Dial { a: at, b: peer });
+        }
+    }
+
+    /// A server goes down. What its disk had not confirmed is lost from some write on.
+    pub(crate) fn go_down(&mut self, at: usize, down: Down, back_after_ms: Option<u64>) {
+        if self.servers[at].node.is_none() {
+            return;
+        }
+        self.note(|| format!("--- server {at} goes down"));
+        let kept = self.random.index(self.servers[at].writes.len() + 1);
+        let full = self.now_us < self.servers[at].full_until_us;
+        let server = &mut self.servers[at];
+        let writes: VecDeque<Write> = std::mem::take(&mut server.writes);
+        for write in writes.into_iter().take(kept) {
+            match write {
+                Write::Ended(record) => server.records.push(*record),
+                Write::Record { record, .. } if !full => store(server, *record),
+                Write::Record { .. } => {}
+            }
+        }
+        server.node = None;
+        server.down = Some(down);
+        server.boot += 1;
+        server.paused = false;
+        server.waiting.clear();
+        server.deliveries.clear();
+        server.wake_us = None;
+        server.leaving_ms = None;
+        let boot = server.boot;
+        self.history.gone(at);
+        self.history.fault(FaultKind::Crash, self.now_us, self.now_us);
+        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
+            let Some(connection) = self.network.connection(at, peer) else { continue };
+            if down == Down::Power {
+                let timeout = self.random.between(500_000, 4_000_000);
+                self.after(timeout, Event::TimesOut { a: at, b: peer, connection });
+            } else if self.random.chance(50) {
+                // What it had sent arrives, then the end of the connection.
+                let last = self.network.drained(at, peer, self.now_us) + self.random.between(100, 2_000);
+                self.at(last, Event::Closes { from: at, to: peer, connection });
+            } else {
+                // A reset overtakes what was under way.
+                self.disconnect(at, peer, 3_000);
+            }
+        }
+        if let Some(back_after_ms) = back_after_ms {
+            self.after(back_after_ms * 1000, Event::Starts { at, boot });
+        }
+    }
+
+    /// The connection of two servers ends; they dial again within `dial_us`.
+    pub(crate) fn disconnect(&mut self, a: usize, b: usize, dial_us: u64) {
+        if !self.network.end(a, b) {
+            return;
+        }
+        for (at, peer) in [(a, b), (b, a)] {
+            self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Lost });
+        }
+        let delay = self.random.between(dial_us / 10, dial_us);
+        self.after(delay, Event::Dial { a, b });
+    }
+
+    fn dial(&mut self, a: usize, b: usize) {
+        if self.network.connection(a, b).is_some() {
+            return;
+        }
+        let [one, other] = [&self.servers[a], &self.servers[b]];
+        if one.down.is_some() && other.down.is_some() {
+            // Whoever starts first dials.
+            return;
+        }
+        let cut = self.network.is_cut(a, b);
+        if !cut && one.is_awake() && other.is_awake() {
+            self.network.connect(a, b);
+            for (from, to) in [(a, b), (b, a)] {
+                let Server { incarnation, boot, .. } = self.servers[from];
+                self.post(from, to, Parcel::Hello { incarnation, boot });
+            }
+            return;
+        }
+        for (at, peer) in [(a, b), (b, a)] {
+            if !cut && self.servers[at].is_awake() && self.servers[peer].down == Some(Down::Process) {
+                self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Refused });
+                // Nothing changes before it starts, and then it dials.
+                return;
+            }
+        }
+        let delay = self.random.between(100_000, 250_000);
+        self.after(delay, Event::Dial { a, b });
+    }
+
+    /// Whether nothing is left to do anywhere: everything that can heal has healed, and every activation has ended.
+    fn is_settled(&self) -> bool {
+        let others = self.queue.values().any(|event| {
+            matches!(
+                event,
+                Event::Starts { .. }
+                    | Event::Heals { .. }
+                    | Event::Wakes { .. }
+                    | Event::Rings { .. }
+                    | Event::Happens(_)
+            )
+        });
+        let busy = |server: &Server| {
+            let Some(node) = &server.node else { return false };
+            !server.writes.is_empty() || node.is_resuming() || node.activations().any(|known| known.ended.is_none())
+        };
+        !others && !self.servers.iter().any(busy)
+    }
+
+    fn lives(&self, at: usize, boot: u64) -> bool {
+        self.servers[at].node.is_some() && self.servers[at].boot == boot
+    }
+
+    pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
+        let at_us = self.now_us;
+        self.violation.get_or_insert(Violation { invariant, what, at_us });
+    }
+
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>9.3} ms  {}", self.now_us as f64 / 1000.0, line()));
+        }
+    }
+
+    pub(crate) fn at(&mut self, at_us: u64, event: Event) {
+        self.order += 1;
+        self.queue.insert((at_us.max(self.now_us), self.order), event);
+    }
+
+    pub(crate) fn after(&mut self, us: u64, event: Event) {
+        self.at(self.now_us + us, event);
+    }
+}
+
+/// The id of the server of a place in the schedule.
+pub(crate) fn id(place: usize) -> ServerId {
+    ServerId(place as u128 + 1)
+}
+
+/// The place of a server in the schedule.
+pub(crate) fn place(id: ServerId) -> usize {
+    usize::try_from(id.0).expect("ids are places plus one") - 1
+}
+
+/// The content of a page, as a server freezes it.
+pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wall) -> Content {
+    let (key, notification) = (EventKey(format!("event-{page}")), NotificationId::from("lockdown"));
+    Content {
+        id: activation_id(&key, &notification),
+        key,
+        notification,
+        name: format!("page {page}"),
+        priority: Priority::Page,
+        group: group.iter().copied().map(id).collect(),
+        endpoints: (0..endpoints).map(|endpoint| EndpointId(format!("speaker-{endpoint}"))).collect(),
+        accepted,
+        due: None,
+        expires: None,
+        on_takeover: OnTakeover::Replay,
+        payload: "{}".into(),
+    }
+}
+
+fn store(server: &mut Server, record: Record) {
+    match record {
+        Record::Activation(known) => {
+            server.disk.insert(known.content.id, *known);
+        }
+        Record::Forget(id) => {
+            server.disk.remove(&id);
+        }
+    }
+}
+
+fn standing(started: Wall) -> Standing {
+    let version = semver::Version::new(0, 1, 0);
+    Standing {
+        position: Position { epoch: EpochId(7), lsn: 12, digests: Digests::default() },
+        newest_epoch: EpochId(7),
+        versions: VersionSet {
+            product: version.clone(),
+            schema: 1,
+            protocol: 1,
+            platform: String::new(),
+            plugin_api: version,
+            drivers: BTreeMap::new(),
+        },
+        started,
+        status: String::new(),
+    }
+}

@@ -1,0 +1,130 @@
+//! A thousand schedules of faults in every test run, the same again from a seed, and the proof that the checks can fail.
+
+use std::env;
+
+use simulation::{
+    explain,
+    planted::Planted,
+    run, run_schedules,
+    schedule::{Schedule, Weather},
+    shrink::shrink,
+    world::World,
+};
+
+/// Where the ordinary run begins. Another beginning: `ONEALERT_SEED`.
+const FIRST: u64 = 1;
+const SCHEDULES: u64 = 1000;
+
+fn seed_from_environment() -> Option<u64> {
+    let text = env::var("ONEALERT_SEED").ok()?;
+    Some(text.parse().expect("ONEALERT_SEED is a number"))
+}
+
+#[test]
+fn a_thousand_schedules_break_no_invariant() {
+    let first = seed_from_environment().unwrap_or(FIRST);
+    println!("first seed {first}, {SCHEDULES} schedules");
+    let totals = run_schedules(first, SCHEDULES);
+    println!("{totals:?}");
+    assert_eq!(totals.schedules, SCHEDULES);
+    // A simulator in which nothing happens proves nothing.
+    assert!(totals.accepted > SCHEDULES && totals.deliveries > totals.accepted && totals.doubled > 0, "{totals:?}");
+    let failing: Vec<String> = totals.failing.iter().take(3).map(|seed| explain(*seed)).collect();
+    assert!(totals.violations == 0, "{} schedules fail\n{}", totals.violations, failing.join("\n"));
+    assert_eq!(totals.lost, 0, "{totals:?}");
+}
+
+/// Shows one seed, step by step: the one of `ONEALERT_SEED`.
+#[test]
+fn replay() {
+    let Some(seed) = seed_from_environment() else {
+        println!("ONEALERT_SEED names no seed: nothing to replay");
+        return;
+    };
+    let schedule = Schedule::draw(seed);
+    let small = if run(&schedule, None).violation.is_some() { shrink(&schedule, None) } else { schedule };
+    let mut world = World::new(&small, None, true);
+    let violation = world.run();
+    println!("{small}");
+    for line in world.trace().iter().filter(|line| !line.contains("Heartbeat(")) {
+        println!("{line}");
+    }
+    println!("{violation:?}");
+    assert_eq!(violation, None);
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice_to_the_last_word() {
+    for seed in [3, 17, 4711] {
+        let trace = || {
+            let mut world = World::new(&Schedule::draw(seed), None, true);
+            world.run();
+            world.trace().to_vec()
+        };
+        let (once, again) = (trace(), trace());
+        assert!(once.len() > 100, "seed {seed} holds {} lines", once.len());
+        assert_eq!(once, again, "seed {seed}");
+    }
+    assert_ne!(Schedule::draw(3), Schedule::draw(4));
+}
+
+#[test]
+fn schedules_of_every_weather_are_drawn() {
+    for weather in [Weather::Calm, Weather::Crashes, Weather::Storm] {
+        let drawn = (1..200).map(Schedule::draw).filter(|schedule| schedule.weather == weather);
+        assert!(drawn.clone().count() > 5, "{weather:?} is drawn too rarely");
+        assert!(drawn.clone().all(|schedule| (schedule.faults() == 0) == (weather == Weather::Calm)), "{weather:?}");
+    }
+}
+
+/// The invariant that notices a planted fault, and within how many schedules.
+fn noticed(planted: Planted, by: &[&str]) {
+    const PATIENCE: u64 = 300;
+    let found = (1..=PATIENCE).map(Schedule::draw).find_map(|schedule| {
+        let violation = run(&schedule, Some(planted)).violation?;
+        by.contains(&violation.invariant).then_some((schedule, violation))
+    });
+    let Some((schedule, violation)) = found else {
+        panic!("{planted:?}: none of {by:?} noticed in {PATIENCE} schedules")
+    };
+    let small = shrink(&schedule, Some(planted));
+    println!("{planted:?} breaks {}: {}\n{small}", violation.invariant, violation.what);
+    assert!(small.events.len() <= schedule.events.len());
+    let again = run(&small, Some(planted)).violation.expect("a shrunk schedule still fails");
+    assert_eq!(again.invariant, violation.invariant);
+}
+
+#[test]
+fn accepting_before_two_copies_are_durable_is_noticed() {
+    noticed(Planted::AcceptsBeforeDurable, &["I1"]);
+}
+
+#[test]
+fn confirming_without_writing_is_noticed() {
+    noticed(Planted::ConfirmsWithoutWriting, &["I1"]);
+}
+
+#[test]
+fn delivering_what_another_server_owns_is_noticed() {
+    noticed(Planted::EverybodyDelivers, &["I3", "I5"]);
+}
+
+#[test]
+fn drivers_that_go_on_after_a_halt_are_noticed() {
+    noticed(Planted::IgnoresHalt, &["rules 6 and 9"]);
+}
+
+#[test]
+fn a_successor_that_does_not_deliver_is_noticed() {
+    noticed(Planted::SuccessorIsMute, &["I2"]);
+}
+
+#[test]
+fn an_ended_activation_without_a_record_is_noticed() {
+    noticed(Planted::KeepsNoRecord, &["I13"]);
+}
+
+#[test]
+fn writing_what_did_not_happen_is_noticed() {
+    noticed(Planted::WritesWhatDidNotHappen, &["I2"]);
+}
