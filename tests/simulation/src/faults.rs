@@ -85,6 +85,7 @@ impl World {
             seen.stop_asked = true;
         }
         let ticket = self.ticket();
+        self.stops.insert(ticket);
         let what = if self.random.chance(50) {
             StopWhat::Activation(activation)
         } else {

@@ -81,6 +81,8 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Event>,
     order: u64,
     tickets: u64,
+    /// The tickets of stops: their "accepted" is not that of an activation.
+    pub(crate) stops: BTreeSet<Ticket>,
     tuning: Tuning,
     trace: Option<Vec<String>>,
     violation: Option<Violation>,
@@ -105,6 +107,7 @@ impl World {
             queue: BTreeMap::new(),
             order: 0,
             tickets: 0,
+            stops: BTreeSet::new(),
             tuning: tuning.expect("no hold-down is allowed"),
             trace: traced.then(Vec::new),
             violation: None,
@@ -311,13 +314,13 @@ impl World {
 
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
-            Output::Accepted { activation, degraded, .. } => {
+            Output::Accepted { ticket, activation, degraded, .. } if !self.stops.contains(&ticket) => {
                 let accepted = Accepted { at_us: self.now_us, server: at, degraded };
                 if let Some(seen) = self.history.activations.get_mut(&activation) {
                     seen.accepted.push(accepted);
                 }
             }
-            Output::Refused { .. } => {}
+            Output::Accepted { .. } | Output::Refused { .. } => {}
             Output::Send { to, message } => self.post(at, place(to), Parcel::Message(Box::new(message))),
             Output::Persist { ticket, record } => self.write(at, Write::Record { ticket, record: Box::new(record) }),
             Output::Ended { record } => self.write(at, Write::Ended(record)),
