@@ -5,9 +5,11 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 /// SHA-256 of these bytes as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -18,6 +20,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[derive(Debug, Clone)]
 pub struct Files {
     folder: PathBuf,
+    arrived: Arc<watch::Sender<u64>>,
 }
 
 impl Files {
@@ -27,7 +30,7 @@ impl Files {
     /// It cannot be made.
     pub fn open(folder: &Path) -> io::Result<Files> {
         fs::create_dir_all(folder)?;
-        Ok(Files { folder: std::path::absolute(folder)? })
+        Ok(Files { folder: std::path::absolute(folder)?, arrived: Arc::new(watch::Sender::new(0)) })
     }
 
     /// Keeps these bytes under their content's name, durably.
@@ -46,7 +49,13 @@ impl Files {
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(&self.folder)?.sync_all()?;
+        self.arrived.send_modify(|count| *count += 1);
         Ok(sha)
+    }
+
+    /// Wakes whenever a file has come.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrived.subscribe()
     }
 
     /// The file with this content, if it is here.

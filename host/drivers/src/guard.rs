@@ -242,7 +242,9 @@ async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desi
     let timings = shared.around.timings.clone();
     let mut ends: VecDeque<Instant> = VecDeque::new();
     let mut failures = 0;
+    let mut arrivals = shared.around.files.arrivals();
     loop {
+        arrivals.mark_unchanged();
         let (enabled, desired) = wants.borrow_and_update().clone();
         match shared.launch(&enabled, &desired).await {
             Ok(worker) => {
@@ -286,7 +288,12 @@ async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desi
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
             () = shared.needed.notified() => {}
-            changed = wants.changed() => if changed.is_err() { return },
+            // A driver that waits for its file starts when that has come.
+            _ = arrivals.changed() => {}
+            changed = wants.changed() => match changed {
+                Ok(()) => failures = 0,
+                Err(_) => return,
+            },
         }
     }
 }

@@ -74,6 +74,19 @@ impl Api {
         self.good(Method::PUT, path, Some(body)).await
     }
 
+    /// Posts nothing with an idempotency key.
+    ///
+    /// # Panics
+    /// The server does not answer, or refuses.
+    pub async fn send_with_key(&self, path: &str, key: &str) -> Value {
+        let request = Request::new(Method::POST, format!("{}{path}", self.base));
+        let request = request.header("Authorization", self.login.as_str()).header("Idempotency-Key", key);
+        let response = self.client.send(request).await.unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        assert!((200..300).contains(&response.status), "POST {path}: {} {text}", response.status);
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
     async fn good(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let answer = self.ask(method.clone(), path, body.as_ref()).await;
         let answer = answer.unwrap_or_else(|error| panic!("{method} {}{path}: {error}", self.base));

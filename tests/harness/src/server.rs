@@ -168,6 +168,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- last lines of {}:\n{}", self.name, lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
         if self.runs() {
             self.wake();
             self.kill();

@@ -1,0 +1,109 @@
+//! Servers die, pause and come back; the notification reaches every endpoint, and how often is counted at the endpoint.
+//!
+//! The endpoints are text files of the skeleton driver. Every server writes into a folder of its own, so that the lines of
+//! all folders together count every delivery, whoever made it.
+
+mod site;
+
+use std::time::Duration;
+
+use http_client::Method;
+use serde_json::json;
+use site::{ENDPOINTS, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_faults_every_endpoint_is_reached_once_by_the_first_server() {
+    let site = Site::start().await;
+    let activation = site.send(1).await;
+    site.ended_on(0, &activation).await;
+    assert_eq!(site.deliveries(&activation), [ENDPOINTS, 0, 0], "the head of the group sends, whoever was asked");
+    let record = site.fleet.api(0).get(&format!("/api/v1/sent/{activation}")).await;
+    assert_eq!(record["row"]["outcome"], "success", "{record}");
+    assert_eq!(record["row"]["server_name"], "pa-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_killed_after_it_accepted_and_the_next_server_does_it() {
+    let mut site = Site::start().await;
+    let activation = site.send(0).await;
+    site.fleet.servers[0].kill();
+    site.ended_on(1, &activation).await;
+    let reached = site.deliveries(&activation);
+    let total: usize = reached.iter().sum();
+    assert!(reached[0] + reached[1] >= ENDPOINTS && site.everybody_has_it(&activation), "{reached:?}");
+    assert!(total <= 2 * ENDPOINTS, "at most once more for the one crash: {reached:?}");
+    // The dead server comes back and learns what was done while it was away.
+    site.fleet.servers[0].start();
+    let found = site.sent_on(0, &activation, |row| row["server_name"] == "pa-2").await;
+    assert_eq!(found["row"]["attempt"], 1, "{found}");
+    assert_eq!(site.deliveries(&activation), reached, "coming back sends nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_first_server_dead_the_second_one_sends() {
+    let mut site = Site::start().await;
+    site.fleet.servers[0].kill();
+    let activation = site.send(2).await;
+    site.ended_on(1, &activation).await;
+    assert_eq!(site.deliveries(&activation), [0, ENDPOINTS, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_owner_is_replaced_and_sends_nothing_when_it_wakes() {
+    let site = Site::start().await;
+    site.fleet.servers[0].pause();
+    let activation = site.send(1).await;
+    site.ended_on(1, &activation).await;
+    let before = site.deliveries(&activation);
+    assert!(site.everybody_has_it(&activation), "{before:?}");
+    site.fleet.servers[0].wake();
+    site.fleet.in_step().await;
+    site.sent_on(0, &activation, |row| row["server_name"] == "pa-2").await;
+    assert_eq!(site.deliveries(&activation), before, "waking up sends nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_idempotency_key_is_sent_once_however_often_and_wherever_it_is_asked() {
+    let site = Site::start().await;
+    let first = site.send_with_key(0, "bell-0815").await;
+    let again = site.send_with_key(2, "bell-0815").await;
+    assert_eq!(first, again);
+    site.ended_on(0, &first).await;
+    assert_eq!(site.deliveries(&first).iter().sum::<usize>(), ENDPOINTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_on_any_server_ends_it_everywhere() {
+    let site = Site::start_with_hold(60).await;
+    let activation = site.send(0).await;
+    harness::wait_for("every endpoint has it", Duration::from_secs(10), || async {
+        site.everybody_has_it(&activation).then_some(())
+    })
+    .await;
+    site.fleet.api(2).post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
+    let record = site.sent_on(0, &activation, |row| row["outcome"] == "stopped").await;
+    assert_eq!(record["row"]["outcome"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_refuses_configuration_and_names_the_primary() {
+    let site = Site::start().await;
+    let body = json!({"id": "x", "name": "X", "driver": site::DRIVER, "address": {"file": "x.txt"}});
+    let answer = site.fleet.api(1).ask(Method::POST, "/api/v1/endpoints", Some(&body)).await.expect("an answer");
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    assert!(answer.text.contains(&site.fleet.servers[0].address), "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_balancers_question_is_answered_by_role_and_state() {
+    let mut site = Site::start().await;
+    for (server, line) in [(0, "Primary Active"), (1, "Secondary Standby")] {
+        let (status, body) = site.balancer(server);
+        assert_eq!((status, body.trim()), (200, line));
+    }
+    site.fleet.servers[0].kill();
+    harness::wait_for("the second server takes over", Duration::from_secs(5), || async {
+        (site.balancer(1) == (200, "Secondary Active\n".to_owned())).then_some(())
+    })
+    .await;
+}

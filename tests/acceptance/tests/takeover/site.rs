@@ -1,0 +1,137 @@
+//! The site on which the stories play: three servers, a few text files as endpoints, one notification.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    time::Duration,
+};
+
+use harness::{Fleet, FleetOptions, wait_for};
+use http_client::Method;
+use serde_json::{Value, json};
+
+/// How many endpoints the notification has.
+pub const ENDPOINTS: usize = 5;
+/// The driver whose devices are text files.
+pub const DRIVER: &str = "org.onealert.skeleton";
+
+pub struct Site {
+    pub fleet: Fleet,
+}
+
+impl Site {
+    pub async fn start() -> Site {
+        Site::start_with_hold(1).await
+    }
+
+    /// A site whose notification stays for so many seconds.
+    pub async fn start_with_hold(seconds: u32) -> Site {
+        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::default() }).await;
+        let api = fleet.api(0);
+        wait_for("the driver is found", Duration::from_secs(20), || async {
+            let drivers = api.get("/api/v1/drivers").await;
+            let found = drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == DRIVER);
+            found.then_some(())
+        })
+        .await;
+        api.post(&format!("/api/v1/drivers/{DRIVER}/enable"), json!({})).await;
+        for number in 1..=ENDPOINTS {
+            let endpoint = json!({
+                "id": format!("file-{number}"), "name": format!("File {number}"), "driver": DRIVER,
+                "address": {"file": format!("{number}.txt")}
+            });
+            api.post("/api/v1/endpoints", endpoint).await;
+        }
+        let endpoints: Vec<String> = (1..=ENDPOINTS).map(|number| format!("file-{number}")).collect();
+        let notification = json!({
+            "id": "page", "name": "Page", "endpoints": endpoints,
+            "message": {"title": "Page", "body": "To all", "hold_seconds": seconds}
+        });
+        api.post("/api/v1/notifications", notification).await;
+        fleet.in_step().await;
+        let site = Site { fleet };
+        for server in 0..3 {
+            site.driver_runs_on(server).await;
+        }
+        site
+    }
+
+    async fn driver_runs_on(&self, server: usize) {
+        let api = self.fleet.api(server);
+        wait_for("the driver runs", Duration::from_secs(20), || async {
+            let status = api.get("/api/v1/status").await;
+            let this = status["servers"].as_array()?.iter().find(|server| server["this"] == true)?.clone();
+            (this["drivers"][0]["state"] == "ok").then_some(())
+        })
+        .await;
+    }
+
+    /// Sends through one server; gives the activation.
+    pub async fn send(&self, server: usize) -> String {
+        let answer = self.fleet.api(server).post("/api/v1/notifications/page/send", json!({})).await;
+        answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
+    }
+
+    /// Sends with an idempotency key.
+    pub async fn send_with_key(&self, server: usize, key: &str) -> String {
+        let answer = self.fleet.api(server).send_with_key("/api/v1/notifications/page/send", key).await;
+        answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
+    }
+
+    /// Waits until the record of the activation is on a server.
+    pub async fn ended_on(&self, server: usize, activation: &str) {
+        self.sent_on(server, activation, |_| true).await;
+    }
+
+    /// Waits until a record that fits is in a server's Sent Notifications.
+    pub async fn sent_on(&self, server: usize, activation: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let api = self.fleet.api(server);
+        wait_for("the activation is in Sent Notifications", Duration::from_secs(20), || async {
+            let page = api.ask(Method::GET, "/api/v1/sent", None).await.ok()?.json;
+            let row = page["rows"].as_array()?.iter().find(|row| row["activation"] == activation)?.clone();
+            if !fits(&row) {
+                return None;
+            }
+            Some(api.get(&format!("/api/v1/sent/{activation}")).await)
+        })
+        .await
+    }
+
+    fn lines(&self, server: usize, endpoint: usize) -> String {
+        let name = &self.fleet.servers[server].name;
+        let file: PathBuf =
+            self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join(format!("{endpoint}.txt"));
+        fs::read_to_string(file).unwrap_or_default()
+    }
+
+    /// Whether this server wrote the beginning of the activation to the endpoint.
+    fn wrote(&self, server: usize, endpoint: usize, activation: &str) -> bool {
+        self.lines(server, endpoint).lines().any(|line| line.contains(activation))
+    }
+
+    /// How many endpoints each server delivered the activation to.
+    pub fn deliveries(&self, activation: &str) -> [usize; 3] {
+        std::array::from_fn(|server| {
+            (1..=ENDPOINTS).filter(|endpoint| self.wrote(server, *endpoint, activation)).count()
+        })
+    }
+
+    /// Whether every endpoint has it from somebody.
+    pub fn everybody_has_it(&self, activation: &str) -> bool {
+        (1..=ENDPOINTS).all(|endpoint| (0..3).any(|server| self.wrote(server, endpoint, activation)))
+    }
+
+    /// Asks as a load balancer does: HTTP/1.0, no host.
+    pub fn balancer(&self, server: usize) -> (u16, String) {
+        let mut stream =
+            TcpStream::connect(format!("{}:8080", self.fleet.servers[server].address)).expect("it listens");
+        stream.write_all(b"GET /SA-Announce/RevolutionStatus HTTP/1.0\r\n\r\n").expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers and closes");
+        let status = text.split_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+}
