@@ -28,3 +28,8 @@ pub mod __private {
         export::{array, assert_plain},
     };
 }
+
+/// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
