@@ -259,8 +259,8 @@ impl Node {
         run.known.content.due.is_none_or(|due| due <= self.now.wall)
     }
 
-    /// Has a run written, and remembers what that write makes durable.
-    pub(crate) fn persist(&mut self, id: ActivationId) {
+    /// Has a run written, and remembers what that write makes durable. Gives the write's name.
+    pub(crate) fn persist(&mut self, id: ActivationId) -> Ticket {
         let now = self.now.mono;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -269,6 +269,7 @@ impl Node {
         run.write_failed = None;
         self.writes.insert(ticket, Write { activation: id, held: run.held() });
         self.out.push(Output::Persist { ticket, record: Record::Activation(Box::new(run.known.clone())) });
+        ticket
     }
 
     pub(crate) fn send(&mut self, to: ServerId, message: PeerMessage) {
@@ -309,10 +310,17 @@ impl Node {
             run.stored = Some(Stored { ticket, held: write.held });
         }
         run.writing_since = more.then_some(self.now.mono);
+        let end_is_safe = run.ending.is_some_and(|ending| ending <= ticket);
+        if end_is_safe {
+            run.ending = None;
+        }
         if run.is_stored() {
             for to in std::mem::take(&mut run.owed) {
                 self.say_have(to, write.activation);
             }
+        }
+        if end_is_safe {
+            self.push(write.activation, false);
         }
     }
 

@@ -226,7 +226,8 @@ impl Node {
         run.changed = now.mono;
         self.forgets.insert((now.mono + self.tuning.forget(), id));
         self.out.push(Output::Ended { record: Box::new(record) });
-        self.persist(id);
+        let ticket = self.persist(id);
+        self.runs.get_mut(&id).expect("looked up above").ending = Some(ticket);
         self.push(id, false);
     }
 }

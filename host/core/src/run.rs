@@ -48,6 +48,9 @@ pub(crate) struct Run {
     pub(crate) share_at: Option<Mono>,
     /// When progress was last shared.
     pub(crate) shared: Option<Mono>,
+    /// The write that makes our end of it durable. Until it is answered the others are not told of the end: if this server
+    /// dies with its record of it, one of them goes on and leaves a record of its own (invariant I13).
+    pub(crate) ending: Option<Ticket>,
 }
 
 /// What is durable, as far as it matters to rules.
@@ -109,6 +112,7 @@ impl Run {
             unshared: BTreeSet::new(),
             share_at: None,
             shared: None,
+            ending: None,
         }
     }
 

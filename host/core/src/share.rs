@@ -26,6 +26,7 @@ impl Node {
         run.known.stopped |= stops;
         if joined.claim {
             run.claim_since = now;
+            run.ending = None;
         }
         if !run.known.content.group.contains(&from) {
             run.friends.insert(from);
@@ -198,7 +199,11 @@ impl Node {
     }
 
     fn push_to(&mut self, to: ServerId, id: ActivationId, confirm: bool) {
-        let knowledge = Box::new(self.runs[&id].known.clone());
+        let run = &self.runs[&id];
+        let mut knowledge = Box::new(run.known.clone());
+        if run.ending.is_some() {
+            knowledge.ended = None;
+        }
         self.send(to, PeerMessage::Push { knowledge, confirm });
     }
 

@@ -101,6 +101,7 @@ impl Node {
         run.known.owner = me;
         run.known.started = false;
         run.known.ended = None;
+        run.ending = None;
         run.claim_since = now;
         run.changed = now;
         run.handed_over = false;

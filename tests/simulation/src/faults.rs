@@ -33,6 +33,7 @@ impl World {
                 bell.due = Some(due);
                 bell.expires = Some(due + BELL_LATE);
                 self.pages.insert(page, bell.id);
+                self.history.bells.push(bell.clone());
                 for at in group.iter().copied() {
                     let delay = self.random.between(0, 40_000);
                     self.after(delay, Event::Rings { at, content: Box::new(bell.clone()) });

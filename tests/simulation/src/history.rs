@@ -18,6 +18,8 @@ pub struct Accepted {
     pub at_us: u64,
     pub server: usize,
     pub degraded: bool,
+    /// The server that answered knew it to have ended already: that answer promises nothing.
+    pub over: bool,
 }
 
 /// What was seen of one activation.
@@ -63,6 +65,8 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct History {
     pub activations: BTreeMap<ActivationId, Activation>,
+    /// Timed content, which every server computes by itself, also one that starts later.
+    pub bells: Vec<Content>,
     pub faults: Vec<Fault>,
 }
 

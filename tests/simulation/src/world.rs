@@ -315,7 +315,9 @@ impl World {
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
             Output::Accepted { ticket, activation, degraded, .. } if !self.stops.contains(&ticket) => {
-                let accepted = Accepted { at_us: self.now_us, server: at, degraded };
+                let node = self.servers[at].node.as_ref();
+                let over = node.and_then(|node| node.knowledge(activation)).is_some_and(|known| known.ended.is_some());
+                let accepted = Accepted { at_us: self.now_us, server: at, degraded, over };
                 if let Some(seen) = self.history.activations.get_mut(&activation) {
                     seen.accepted.push(accepted);
                 }
@@ -502,6 +504,12 @@ impl World {
         server.wake_us = node.next_wake().map(|_| self.now_us);
         server.node = Some(node);
         self.note(|| format!("--- server {at} starts"));
+        for bell in self.history.bells.clone() {
+            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
+                let delay = self.random.between(0, 40_000);
+                self.after(delay, Event::Rings { at, content: Box::new(bell) });
+            }
+        }
         if self.now_us > 0 {
             self.history.fault(FaultKind::Restart, self.now_us, self.now_us);
         }
