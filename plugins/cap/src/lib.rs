@@ -1,1 +1,3 @@
-//! Placeholder replaced before the first commit.
+//! CAP alerts, from any feed, file or sender, become trigger events.
+
+pub mod wire;
