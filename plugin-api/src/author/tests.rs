@@ -278,7 +278,10 @@ impl Worker {
     }
 }
 
-fn opened(settings: &Value) -> (Result<Box<dyn Take>, Vec<u8>>, mpsc::Receiver<Value>) {
+/// An opened driver, or its failure as it crosses.
+type Opened = Result<Box<dyn Take>, Vec<u8>>;
+
+fn opened(settings: &Value) -> (Opened, mpsc::Receiver<Value>) {
     let (sender, said) = mpsc::channel();
     let emit: Emit = Arc::new(move |document: Vec<u8>| {
         // The test may have ended.
