@@ -162,7 +162,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Device {
     access: Access,
-    /// The way that worked last.
+    /// The way by which it answered last.
     route: Option<Route>,
     /// How many seconds its clock is ahead of ours.
     clock_ahead: i64,
@@ -220,9 +220,11 @@ impl Device {
         tried: &mut Tried,
     ) -> Verdict {
         let theirs = answer.date.and_then(wire::read_http_date);
+        if !(300..=399).contains(&answer.status) {
+            self.route = Some(attempt.route);
+        }
         match answer.status {
             200..=299 => {
-                self.route = Some(attempt.route);
                 self.set_clock(theirs, now);
                 Verdict::Done
             }
