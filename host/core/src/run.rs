@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) have: BTreeMap<ServerId, Held>,
     /// Servers outside the group that take part: the ingress server that handed it over.
     pub(crate) friends: BTreeSet<ServerId>,
+    /// It comes from the disk of an earlier process: who took part besides the group is forgotten.
+    pub(crate) inherited: bool,
     /// Who waits for our `Have`.
     pub(crate) owed: BTreeSet<ServerId>,
     /// Triggers that wait for their answer.
@@ -103,6 +105,7 @@ impl Run {
             write_failed: None,
             have: BTreeMap::new(),
             friends: BTreeSet::new(),
+            inherited: false,
             owed: BTreeSet::new(),
             waiters: Vec::new(),
             offered: None,

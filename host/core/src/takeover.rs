@@ -34,8 +34,11 @@ impl Node {
 
     /// Whether nobody who could know better has yet to answer (rule 8).
     pub(crate) fn may_resume(&self, run: &Run) -> bool {
-        let concerned = run.known.content.group.iter().chain([&run.known.owner]);
-        !concerned.filter_map(|id| self.peers.get(id)).any(|peer| peer.asking.is_some())
+        // The ingress server may stand outside the group, and have taken it over while this server was away.
+        let concerned = |id: &ServerId| {
+            run.inherited || run.known.owner == *id || run.known.content.group.contains(id) || run.friends.contains(id)
+        };
+        !self.peers.values().any(|peer| peer.asking.is_some() && concerned(&peer.id))
     }
 
     /// The moment by which the owner must have started (rule 7). A timed event is watched from when it was due, anything

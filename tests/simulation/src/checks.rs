@@ -97,7 +97,8 @@ fn i1_accepted_is_on_two_servers(world: &World, activation: ActivationId, seen: 
         return Ok(());
     }
     let holders = world.servers.iter().filter(|server| server.disk.contains_key(&activation)).count();
-    let lost = world.history.faults_since(first.at_us, |kind| kind == FaultKind::DiskLost);
+    // A confirmation may be under way when the disk behind it is lost.
+    let lost = world.history.faults_since(seen.asked_us, |kind| kind == FaultKind::DiskLost);
     if holders >= 2 || (lost > 0 && holders >= 1) {
         return Ok(());
     }
