@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     os::fd::OwnedFd,
     os::unix::process::ExitStatusExt,
     path::Path,
@@ -337,6 +338,9 @@ async fn attend(
                 },
                 Ok(Some(_)) => {}
                 Ok(None) => break None,
+                // A process that is killed with frames unread resets the connection, or leaves half a frame: how it
+                // ended says more.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => break None,
                 Err(error) => break Some(format!("its connection failed: {error}")),
             },
             gone = killed.changed() => break match gone {
