@@ -73,8 +73,8 @@ pub(crate) fn lost(world: &World) -> (u64, u64) {
             known.stopped || matches!(known.states[endpoint], EndpointState::Failed { .. })
         };
         // A server that is down keeps what its disk holds, and goes on when it is back.
-        let on_disk = world.servers.iter().filter(|server| server.node.is_none());
-        let waits = on_disk.filter_map(|server| server.disk.get(activation)).next().is_some();
+        let mut on_disk = world.servers.iter().filter(|server| server.node.is_none());
+        let waits = on_disk.any(|server| server.disk.contains_key(activation));
         let known = holders(world, *activation).next();
         let gone = (0..seen.rang.len()).any(|endpoint| {
             let told = known.is_some_and(|(_, known)| excused(known, endpoint));
@@ -195,8 +195,8 @@ fn i13_every_activation_has_a_record(world: &World, activation: ActivationId, se
     if seen.accepted.is_empty() || lost || holders(world, activation).next().is_none() {
         return Ok(());
     }
-    let records = world.servers.iter().flat_map(|server| &server.records);
-    if records.filter(|record| record.content.id == activation).next().is_some() {
+    let mut records = world.servers.iter().flat_map(|server| &server.records);
+    if records.any(|record| record.content.id == activation) {
         return Ok(());
     }
     Err(format!("{} was accepted and has ended, and no server has a record of it", seen.content.name))

@@ -1,6 +1,6 @@
 //! A seeded simulator around the servers' minds: thousands of schedules of faults, and the invariants that must hold in all.
 //!
-//! Reading order: [`schedule`] says what can happen, [`world`] runs it with [`network`] and [`server`], [`faults`] carries
+//! Reading order: [`schedule`] says what can happen, [`world`] runs it with `network` and `server`, `faults` carries
 //! out what the schedule says, [`checks`] judges by what [`history`] saw, [`shrink`] makes a failing schedule small. A seed
 //! gives the same run for ever:
 //!
@@ -9,10 +9,12 @@
 //! ```
 
 pub mod checks;
+mod drivers;
 mod faults;
 pub mod history;
 mod network;
 pub mod planted;
+mod process;
 mod random;
 pub mod schedule;
 mod server;

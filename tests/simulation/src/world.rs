@@ -1,14 +1,13 @@
 //! Servers, network, disks and drivers on one clock that is turned by hand.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use onealert_core::{
-    activation::{Content, EndpointState, activation_id},
+    activation::{Content, activation_id},
     config::{OnTakeover, Priority},
     effect::{DownReason, Notice, Output, Record, Ticket},
     event::{Input, LinkSeen},
     ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
-    knowledge::Knowledge,
     node::Node,
     peer_message::Standing,
     replicate::{Digests, Position},
@@ -19,12 +18,12 @@ use onealert_core::{
 
 use crate::{
     checks::{self, Violation},
-    history::{Accepted, FaultKind, History, Rang},
+    history::{Accepted, FaultKind, History},
     network::{Network, Parcel},
     planted::Planted,
     random::Random,
-    schedule::{Schedule, Weather},
-    server::{Delivery, Down, Server, Write},
+    schedule::Schedule,
+    server::{Down, Server, Write},
 };
 
 /// No run needs this many steps; one that does spins.
@@ -83,9 +82,9 @@ pub struct World {
     tickets: u64,
     /// The tickets of stops: their "accepted" is not that of an activation.
     pub(crate) stops: BTreeSet<Ticket>,
-    tuning: Tuning,
+    pub(crate) tuning: Tuning,
     trace: Option<Vec<String>>,
-    violation: Option<Violation>,
+    pub(crate) violation: Option<Violation>,
     /// The activation of each page of the schedule.
     pub(crate) pages: BTreeMap<u32, ActivationId>,
 }
@@ -387,92 +386,6 @@ impl World {
         self.feed(at, input);
     }
 
-    fn deliver(&mut self, at: usize, activation: ActivationId, attempt: u32, states: &[EndpointState]) {
-        if self.servers[at].deliveries.contains_key(&(activation, attempt)) {
-            self.violate("contract", format!("server {at} asks twice for attempt {attempt} of {activation}"));
-            return;
-        }
-        let boot = self.servers[at].boot;
-        let open = (0..states.len()).filter(|endpoint| !states[*endpoint].is_final());
-        let waiting: BTreeSet<usize> = open.collect();
-        for endpoint in waiting.iter().copied() {
-            let delay = self.random.between(500, 300_000);
-            self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
-        }
-        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ended: false };
-        self.servers[at].deliveries.insert((activation, attempt), delivery);
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
-            seen.delivering.insert(at, attempt);
-        }
-        self.end_if_done(at, activation, attempt);
-    }
-
-    fn begin(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
-        let server = &mut self.servers[at];
-        let boot = server.boot;
-        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
-        if !delivery.waiting.remove(&endpoint) {
-            return;
-        }
-        delivery.running.insert(endpoint);
-        if let Err(violation) = checks::may_begin(self, at, activation, attempt) {
-            self.violation.get_or_insert(violation);
-        }
-        let delay = self.random.between(500, 250_000);
-        self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
-        let rang = Rang { at_us: self.now_us, server: at, attempt };
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
-            seen.rang[endpoint].push(rang);
-        }
-        self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
-        let states = vec![(endpoint as u32, EndpointState::Sent)];
-        self.feed(at, Input::Progress { activation, attempt, states });
-    }
-
-    fn answered(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
-        let fails = self.schedule.weather == Weather::Storm && self.random.chance(3);
-        let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) else { return };
-        delivery.running.remove(&endpoint);
-        let state = if fails {
-            EndpointState::Failed { reason: "the device answered 503".to_owned() }
-        } else {
-            if let Some(seen) = self.history.activations.get_mut(&activation) {
-                seen.acked.insert(endpoint);
-            }
-            EndpointState::Acked { note: String::new() }
-        };
-        self.feed(at, Input::Progress { activation, attempt, states: vec![(endpoint as u32, state)] });
-        self.end_if_done(at, activation, attempt);
-    }
-
-    fn halt(&mut self, at: usize, activation: ActivationId) {
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
-            seen.delivering.remove(&at);
-        }
-        let mut attempts = Vec::new();
-        for ((of, attempt), delivery) in &mut self.servers[at].deliveries {
-            if *of == activation && !delivery.ended {
-                delivery.halted = true;
-                delivery.waiting.clear();
-                attempts.push(*attempt);
-            }
-        }
-        for attempt in attempts {
-            self.end_if_done(at, activation, attempt);
-        }
-    }
-
-    fn end_if_done(&mut self, at: usize, activation: ActivationId, attempt: u32) {
-        let server = &mut self.servers[at];
-        let boot = server.boot;
-        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
-        if delivery.waiting.is_empty() && delivery.running.is_empty() && !delivery.ended {
-            delivery.ended = true;
-            let delay = self.random.between(100, 20_000);
-            self.after(delay, Event::Ends { at, boot, activation, attempt });
-        }
-    }
-
     /// A trigger event reaches a server.
     pub(crate) fn trigger(&mut self, at: usize, content: Content) {
         self.history.asked(&content, self.now_us);
@@ -483,128 +396,6 @@ impl World {
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
-    }
-
-    /// A server starts with what its disk holds.
-    pub(crate) fn start(&mut self, at: usize) {
-        let peers: Vec<ServerId> = (0..self.servers.len()).filter(|peer| *peer != at).map(id).collect();
-        for peer in 0..self.servers.len() {
-            if peer != at && self.network.end(at, peer) {
-                self.feed(peer, Input::Link { peer: id(at), seen: LinkSeen::Lost });
-            }
-        }
-        let server = &mut self.servers[at];
-        server.boot += 1;
-        server.down = None;
-        server.disk_busy_us = 0;
-        let now = server.clocks(self.now_us);
-        let restored: Vec<Knowledge> = server.disk.values().cloned().collect();
-        let standing = standing(now.wall);
-        let node = Node::new(server.identity(id(at), now), self.tuning, peers, standing, restored, now);
-        server.wake_us = node.next_wake().map(|_| self.now_us);
-        server.node = Some(node);
-        self.note(|| format!("--- server {at} starts"));
-        for bell in self.history.bells.clone() {
-            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
-                let delay = self.random.between(0, 40_000);
-                self.after(delay, Event::Rings { at, content: Box::new(bell) });
-            }
-        }
-        if self.now_us > 0 {
-            self.history.fault(FaultKind::Restart, self.now_us, self.now_us);
-        }
-        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
-            let delay = self.random.between(500, 20_000);
-            self.after(delay, Event::Dial { a: at, b: peer });
-        }
-    }
-
-    /// A server goes down. What its disk had not confirmed is lost from some write on.
-    pub(crate) fn go_down(&mut self, at: usize, down: Down, back_after_ms: Option<u64>) {
-        if self.servers[at].node.is_none() {
-            return;
-        }
-        self.note(|| format!("--- server {at} goes down"));
-        let kept = self.random.index(self.servers[at].writes.len() + 1);
-        let full = self.now_us < self.servers[at].full_until_us;
-        let server = &mut self.servers[at];
-        let writes: VecDeque<Write> = std::mem::take(&mut server.writes);
-        for write in writes.into_iter().take(kept) {
-            match write {
-                Write::Ended(record) => server.records.push(*record),
-                Write::Record { record, .. } if !full => store(server, *record),
-                Write::Record { .. } => {}
-            }
-        }
-        server.node = None;
-        server.down = Some(down);
-        server.boot += 1;
-        server.paused = false;
-        server.waiting.clear();
-        server.deliveries.clear();
-        server.wake_us = None;
-        server.leaving_ms = None;
-        let boot = server.boot;
-        self.history.gone(at);
-        self.history.fault(FaultKind::Crash, self.now_us, self.now_us);
-        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
-            let Some(connection) = self.network.connection(at, peer) else { continue };
-            if down == Down::Power {
-                let timeout = self.random.between(500_000, 4_000_000);
-                self.after(timeout, Event::TimesOut { a: at, b: peer, connection });
-            } else if self.random.chance(50) {
-                // What it had sent arrives, then the end of the connection.
-                let last = self.network.drained(at, peer, self.now_us) + self.random.between(100, 2_000);
-                self.at(last, Event::Closes { from: at, to: peer, connection });
-            } else {
-                // A reset overtakes what was under way.
-                self.disconnect(at, peer, 3_000);
-            }
-        }
-        if let Some(back_after_ms) = back_after_ms {
-            self.after(back_after_ms * 1000, Event::Starts { at, boot });
-        }
-    }
-
-    /// The connection of two servers ends; they dial again within `dial_us`.
-    pub(crate) fn disconnect(&mut self, a: usize, b: usize, dial_us: u64) {
-        if !self.network.end(a, b) {
-            return;
-        }
-        for (at, peer) in [(a, b), (b, a)] {
-            self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Lost });
-        }
-        let delay = self.random.between(dial_us / 10, dial_us);
-        self.after(delay, Event::Dial { a, b });
-    }
-
-    fn dial(&mut self, a: usize, b: usize) {
-        if self.network.connection(a, b).is_some() {
-            return;
-        }
-        let [one, other] = [&self.servers[a], &self.servers[b]];
-        if one.down.is_some() && other.down.is_some() {
-            // Whoever starts first dials.
-            return;
-        }
-        let cut = self.network.is_cut(a, b);
-        if !cut && one.is_awake() && other.is_awake() {
-            self.network.connect(a, b);
-            for (from, to) in [(a, b), (b, a)] {
-                let Server { incarnation, boot, .. } = self.servers[from];
-                self.post(from, to, Parcel::Hello { incarnation, boot });
-            }
-            return;
-        }
-        for (at, peer) in [(a, b), (b, a)] {
-            if !cut && self.servers[at].is_awake() && self.servers[peer].down == Some(Down::Process) {
-                self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Refused });
-                // Nothing changes before it starts, and then it dials.
-                return;
-            }
-        }
-        let delay = self.random.between(100_000, 250_000);
-        self.after(delay, Event::Dial { a, b });
     }
 
     /// Whether nothing is left to do anywhere: everything that can heal has healed, and every activation has ended.
@@ -680,7 +471,7 @@ pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wa
     }
 }
 
-fn store(server: &mut Server, record: Record) {
+pub(crate) fn store(server: &mut Server, record: Record) {
     match record {
         Record::Activation(known) => {
             server.disk.insert(known.content.id, *known);
@@ -691,7 +482,7 @@ fn store(server: &mut Server, record: Record) {
     }
 }
 
-fn standing(started: Wall) -> Standing {
+pub(crate) fn standing(started: Wall) -> Standing {
     let version = semver::Version::new(0, 1, 0);
     Standing {
         position: Position { epoch: EpochId(7), lsn: 12, digests: Digests::default() },

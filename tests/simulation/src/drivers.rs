@@ -1,0 +1,101 @@
+//! The drivers of a server: they ring endpoints one by one, report, and stop at a halt.
+
+use std::collections::BTreeSet;
+
+use onealert_core::{activation::EndpointState, event::Input, ids::ActivationId};
+
+use crate::{
+    checks,
+    history::Rang,
+    schedule::Weather,
+    server::Delivery,
+    world::{Event, World},
+};
+
+impl World {
+    pub(crate) fn deliver(&mut self, at: usize, activation: ActivationId, attempt: u32, states: &[EndpointState]) {
+        if self.servers[at].deliveries.contains_key(&(activation, attempt)) {
+            self.violate("contract", format!("server {at} asks twice for attempt {attempt} of {activation}"));
+            return;
+        }
+        let boot = self.servers[at].boot;
+        let open = (0..states.len()).filter(|endpoint| !states[*endpoint].is_final());
+        let waiting: BTreeSet<usize> = open.collect();
+        for endpoint in waiting.iter().copied() {
+            let delay = self.random.between(500, 300_000);
+            self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
+        }
+        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ended: false };
+        self.servers[at].deliveries.insert((activation, attempt), delivery);
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.delivering.insert(at, attempt);
+        }
+        self.end_if_done(at, activation, attempt);
+    }
+
+    pub(crate) fn begin(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
+        let server = &mut self.servers[at];
+        let boot = server.boot;
+        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
+        if !delivery.waiting.remove(&endpoint) {
+            return;
+        }
+        delivery.running.insert(endpoint);
+        if let Err(violation) = checks::may_begin(self, at, activation, attempt) {
+            self.violation.get_or_insert(violation);
+        }
+        let delay = self.random.between(500, 250_000);
+        self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
+        let rang = Rang { at_us: self.now_us, server: at, attempt };
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.rang[endpoint].push(rang);
+        }
+        self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
+        let states = vec![(endpoint as u32, EndpointState::Sent)];
+        self.feed(at, Input::Progress { activation, attempt, states });
+    }
+
+    pub(crate) fn answered(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
+        let fails = self.schedule.weather == Weather::Storm && self.random.chance(3);
+        let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) else { return };
+        delivery.running.remove(&endpoint);
+        let state = if fails {
+            EndpointState::Failed { reason: "the device answered 503".to_owned() }
+        } else {
+            if let Some(seen) = self.history.activations.get_mut(&activation) {
+                seen.acked.insert(endpoint);
+            }
+            EndpointState::Acked { note: String::new() }
+        };
+        self.feed(at, Input::Progress { activation, attempt, states: vec![(endpoint as u32, state)] });
+        self.end_if_done(at, activation, attempt);
+    }
+
+    pub(crate) fn halt(&mut self, at: usize, activation: ActivationId) {
+        if let Some(seen) = self.history.activations.get_mut(&activation) {
+            seen.delivering.remove(&at);
+        }
+        let mut attempts = Vec::new();
+        for ((of, attempt), delivery) in &mut self.servers[at].deliveries {
+            if *of == activation && !delivery.ended {
+                delivery.halted = true;
+                delivery.waiting.clear();
+                attempts.push(*attempt);
+            }
+        }
+        for attempt in attempts {
+            self.end_if_done(at, activation, attempt);
+        }
+    }
+
+    pub(crate) fn end_if_done(&mut self, at: usize, activation: ActivationId, attempt: u32) {
+        let server = &mut self.servers[at];
+        let boot = server.boot;
+        let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
+        if delivery.waiting.is_empty() && delivery.running.is_empty() && !delivery.ended {
+            delivery.ended = true;
+            let delay = self.random.between(100, 20_000);
+            self.after(delay, Event::Ends { at, boot, activation, attempt });
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! How servers start, go down, and find each other again.
+
+use std::collections::VecDeque;
+
+use onealert_core::{
+    event::{Input, LinkSeen},
+    ids::ServerId,
+    knowledge::Knowledge,
+    node::Node,
+};
+
+use crate::{
+    history::FaultKind,
+    network::Parcel,
+    server::{Down, Server, Write},
+    world::{Event, World, id, standing, store},
+};
+
+impl World {
+    /// A server starts with what its disk holds.
+    pub(crate) fn start(&mut self, at: usize) {
+        let peers: Vec<ServerId> = (0..self.servers.len()).filter(|peer| *peer != at).map(id).collect();
+        for peer in 0..self.servers.len() {
+            if peer != at && self.network.end(at, peer) {
+                self.feed(peer, Input::Link { peer: id(at), seen: LinkSeen::Lost });
+            }
+        }
+        let server = &mut self.servers[at];
+        server.boot += 1;
+        server.down = None;
+        server.disk_busy_us = 0;
+        let now = server.clocks(self.now_us);
+        let restored: Vec<Knowledge> = server.disk.values().cloned().collect();
+        let standing = standing(now.wall);
+        let node = Node::new(server.identity(id(at), now), self.tuning, peers, standing, restored, now);
+        server.wake_us = node.next_wake().map(|_| self.now_us);
+        server.node = Some(node);
+        self.note(|| format!("--- server {at} starts"));
+        for bell in self.history.bells.clone() {
+            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
+                let delay = self.random.between(0, 40_000);
+                self.after(delay, Event::Rings { at, content: Box::new(bell) });
+            }
+        }
+        if self.now_us > 0 {
+            self.history.fault(FaultKind::Restart, self.now_us, self.now_us);
+        }
+        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
+            let delay = self.random.between(500, 20_000);
+            self.after(delay, Event::Dial { a: at, b: peer });
+        }
+    }
+
+    /// A server goes down. What its disk had not confirmed is lost from some write on.
+    pub(crate) fn go_down(&mut self, at: usize, down: Down, back_after_ms: Option<u64>) {
+        if self.servers[at].node.is_none() {
+            return;
+        }
+        self.note(|| format!("--- server {at} goes down"));
+        let kept = self.random.index(self.servers[at].writes.len() + 1);
+        let full = self.now_us < self.servers[at].full_until_us;
+        let server = &mut self.servers[at];
+        let writes: VecDeque<Write> = std::mem::take(&mut server.writes);
+        for write in writes.into_iter().take(kept) {
+            match write {
+                Write::Ended(record) => server.records.push(*record),
+                Write::Record { record, .. } if !full => store(server, *record),
+                Write::Record { .. } => {}
+            }
+        }
+        server.node = None;
+        server.down = Some(down);
+        server.boot += 1;
+        server.paused = false;
+        server.waiting.clear();
+        server.deliveries.clear();
+        server.wake_us = None;
+        server.leaving_ms = None;
+        let boot = server.boot;
+        self.history.gone(at);
+        self.history.fault(FaultKind::Crash, self.now_us, self.now_us);
+        for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
+            let Some(connection) = self.network.connection(at, peer) else { continue };
+            if down == Down::Power {
+                let timeout = self.random.between(500_000, 4_000_000);
+                self.after(timeout, Event::TimesOut { a: at, b: peer, connection });
+            } else if self.random.chance(50) {
+                // What it had sent arrives, then the end of the connection.
+                let last = self.network.drained(at, peer, self.now_us) + self.random.between(100, 2_000);
+                self.at(last, Event::Closes { from: at, to: peer, connection });
+            } else {
+                // A reset overtakes what was under way.
+                self.disconnect(at, peer, 3_000);
+            }
+        }
+        if let Some(back_after_ms) = back_after_ms {
+            self.after(back_after_ms * 1000, Event::Starts { at, boot });
+        }
+    }
+
+    /// The connection of two servers ends; they dial again within `dial_us`.
+    pub(crate) fn disconnect(&mut self, a: usize, b: usize, dial_us: u64) {
+        if !self.network.end(a, b) {
+            return;
+        }
+        for (at, peer) in [(a, b), (b, a)] {
+            self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Lost });
+        }
+        let delay = self.random.between(dial_us / 10, dial_us);
+        self.after(delay, Event::Dial { a, b });
+    }
+
+    pub(crate) fn dial(&mut self, a: usize, b: usize) {
+        if self.network.connection(a, b).is_some() {
+            return;
+        }
+        let [one, other] = [&self.servers[a], &self.servers[b]];
+        if one.down.is_some() && other.down.is_some() {
+            // Whoever starts first dials.
+            return;
+        }
+        let cut = self.network.is_cut(a, b);
+        if !cut && one.is_awake() && other.is_awake() {
+            self.network.connect(a, b);
+            for (from, to) in [(a, b), (b, a)] {
+                let Server { incarnation, boot, .. } = self.servers[from];
+                self.post(from, to, Parcel::Hello { incarnation, boot });
+            }
+            return;
+        }
+        for (at, peer) in [(a, b), (b, a)] {
+            if !cut && self.servers[at].is_awake() && self.servers[peer].down == Some(Down::Process) {
+                self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Refused });
+                // Nothing changes before it starts, and then it dials.
+                return;
+            }
+        }
+        let delay = self.random.between(100_000, 250_000);
+        self.after(delay, Event::Dial { a, b });
+    }
+}
