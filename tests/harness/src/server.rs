@@ -83,9 +83,11 @@ impl Server {
     /// It did not become ready; the text is its log.
     pub fn start(&mut self) -> Duration {
         assert!(self.child.is_none(), "{} runs already", self.name);
+        // Built before the time counts.
+        let program = onealert();
         let begun = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log).expect("the server's log");
-        let mut child = Command::new(onealert())
+        let mut child = Command::new(program)
             .args(["run", "--config"])
             .arg(&self.config)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
