@@ -192,7 +192,8 @@ impl FormField {
     }
     /// A password box, never filled in.
     pub fn password(name: &str, label: &str, autocomplete: &'static str) -> FormField {
-        FormField::new(name, label, Control::Line(Line { kind: "password", autocomplete, ..Line::default() })).required()
+        FormField::new(name, label, Control::Line(Line { kind: "password", autocomplete, ..Line::default() }))
+            .required()
     }
     /// One of a list, folded.
     pub fn select(name: &str, label: &str, choices: Vec<Choice>) -> FormField {

@@ -70,7 +70,8 @@ fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Full<Bytes>> {
 }
 
 fn foreign() -> Response<Body> {
-    let detail = "The request came from a page of another site. Nothing was done. Open the pages of this server and try again.";
+    let detail =
+        "The request came from a page of another site. Nothing was done. Open the pages of this server and try again.";
     reply::problem_json(&Problem::new(403, "Cross-site request refused", detail)).map(boxed_bytes)
 }
 

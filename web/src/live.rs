@@ -54,7 +54,8 @@ pub async fn page_stream(request: Request) -> Response {
 
 /// `/api/v1/status/stream`: the whole state as JSON.
 pub async fn api_stream(request: Request) -> Response {
-    let caller = match Caller::of(&request, true).await.and_then(|caller| caller.require(Action::Look).map(|()| caller)) {
+    let caller = match Caller::of(&request, true).await.and_then(|caller| caller.require(Action::Look).map(|()| caller))
+    {
         Ok(caller) => caller,
         Err(problem) => return whole(api::problem(&request, &problem)),
     };

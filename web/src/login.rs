@@ -84,7 +84,9 @@ pub async fn sign_in(request: &Request, user: &str, password: Password) -> Resul
     }
     let token = site.sessions.start(account.user.clone(), request.peer.addr).map_err(|error| {
         tracing::error!(%error, "no random bytes for a session");
-        Problem::unavailable("The server has no random numbers at present, so nobody can sign in. Try again in a minute.")
+        Problem::unavailable(
+            "The server has no random numbers at present, so nobody can sign in. Try again in a minute.",
+        )
     })?;
     tracing::info!(user = %account.user, peer = %request.peer.addr, "signed in");
     Ok((account, token))
@@ -102,7 +104,8 @@ pub fn set_cookie(request: &Request, reply: &mut Reply, token: &str) {
     if token.is_empty() {
         cookie.set_max_age(cookie::time::Duration::ZERO);
     }
-    let value = HeaderValue::from_str(&cookie.to_string()).expect("a hexadecimal token makes a cookie of plain characters");
+    let value =
+        HeaderValue::from_str(&cookie.to_string()).expect("a hexadecimal token makes a cookie of plain characters");
     reply.headers_mut().append(header::SET_COOKIE, value);
 }
 
@@ -154,7 +157,9 @@ fn take<K: Eq + Hash>(buckets: &Mutex<HashMap<K, Bucket>>, key: K, most: f64, at
     bucket.at = at;
     if bucket.left < 1.0 {
         let wait = ((1.0 - bucket.left) * SECONDS_EACH).ceil();
-        let detail = format!("There were too many wrong passwords. Sign-in is possible again in {wait} s. Sending is not affected.");
+        let detail = format!(
+            "There were too many wrong passwords. Sign-in is possible again in {wait} s. Sending is not affected."
+        );
         return Err(Problem::new(429, "Too many attempts", detail));
     }
     bucket.left -= 1.0;

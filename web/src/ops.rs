@@ -67,7 +67,11 @@ impl Caller {
     // Sending.
 
     /// Sends a notification.
-    pub async fn send(&self, notification: NotificationId, idempotency_key: Option<String>) -> Result<Accepted, Problem> {
+    pub async fn send(
+        &self,
+        notification: NotificationId,
+        idempotency_key: Option<String>,
+    ) -> Result<Accepted, Problem> {
         self.require(Action::Send)?;
         if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 200) {
             return Err(Problem::bad_request("The Idempotency-Key must have 1 to 200 characters."));
@@ -332,7 +336,9 @@ fn check_name(name: &mut String) -> Vec<FieldProblem> {
     *name = name.trim().to_owned();
     match name.chars().count() {
         0 => vec![FieldProblem::new("/name", "must not be empty")],
-        n if n > NAME_MAX => vec![FieldProblem::new("/name", format!("must have at most {NAME_MAX} characters, it has {n}"))],
+        n if n > NAME_MAX => {
+            vec![FieldProblem::new("/name", format!("must have at most {NAME_MAX} characters, it has {n}"))]
+        }
         _ => Vec::new(),
     }
 }
@@ -340,7 +346,9 @@ fn check_name(name: &mut String) -> Vec<FieldProblem> {
 /// Judges a value by a driver's schema. A secret may be missing where one is stored already.
 fn judge(form: &Value, value: &Value, below: &str, is_new: bool) -> Result<(), Problem> {
     let wrong = schema::check(form, value, is_new);
-    refuse(wrong.into_iter().map(|problem| FieldProblem { path: format!("{below}{}", problem.path), ..problem }).collect())
+    refuse(
+        wrong.into_iter().map(|problem| FieldProblem { path: format!("{below}{}", problem.path), ..problem }).collect(),
+    )
 }
 
 fn refuse(wrong: Vec<FieldProblem>) -> Result<(), Problem> {

@@ -63,8 +63,9 @@ impl Request {
     /// # Errors
     /// 400 with the place of the fault.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::bad_request(format!("The body is not the JSON document that is expected here: {error}.")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Problem::bad_request(format!("The body is not the JSON document that is expected here: {error}."))
+        })
     }
 
     /// What a write expects to find, from `If-Match` or `If-None-Match: *`.

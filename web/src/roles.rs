@@ -61,7 +61,8 @@ pub fn require(role: UserRole, action: Action) -> Result<(), Problem> {
         return Ok(());
     }
     let (have, need) = (role_name(role), role_name(action.least()));
-    let detail = format!("Your role is {have}. To {}, the role {need} is needed. Ask an administrator.", action.words());
+    let detail =
+        format!("Your role is {have}. To {}, the role {need} is needed. Ask an administrator.", action.words());
     Err(Problem::forbidden(detail))
 }
 

@@ -37,7 +37,10 @@ pub fn routes(site: Arc<Site>) -> BoxedFilter<(Response,)> {
         .unify()
         .boxed();
     for (name, answer) in pages::ALL {
-        all = all.or(warp::path(*name).and(request(&site)).then(move |request| pages::answer(request, *answer)).map(whole)).unify().boxed();
+        all = all
+            .or(warp::path(*name).and(request(&site)).then(move |request| pages::answer(request, *answer)).map(whole))
+            .unify()
+            .boxed();
     }
     // Everything else: the front page, what browsers ask for by themselves, and paths that do not exist.
     let rest = request(&site).then(|request| pages::answer(request, pages::other)).map(whole);
@@ -73,16 +76,23 @@ fn request(site: &Arc<Site>) -> BoxedFilter<(Request,)> {
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<Peer>())
         .and(warp::body::bytes())
-        .map(move |method: Method, path: FullPath, raw_query: String, headers: HeaderMap, peer: Peer, body: Bytes| Request {
-            site: Arc::clone(&site),
-            method: if method == Method::HEAD { Method::GET } else { method },
-            segments: path.as_str().split('/').filter(|part| !part.is_empty()).map(|part| decode(part.as_bytes(), false)).collect(),
-            path: path.as_str().to_owned(),
-            query: Fields::parse(raw_query.as_bytes()),
-            raw_query,
-            headers,
-            body,
-            peer,
+        .map(move |method: Method, path: FullPath, raw_query: String, headers: HeaderMap, peer: Peer, body: Bytes| {
+            Request {
+                site: Arc::clone(&site),
+                method: if method == Method::HEAD { Method::GET } else { method },
+                segments: path
+                    .as_str()
+                    .split('/')
+                    .filter(|part| !part.is_empty())
+                    .map(|part| decode(part.as_bytes(), false))
+                    .collect(),
+                path: path.as_str().to_owned(),
+                query: Fields::parse(raw_query.as_bytes()),
+                raw_query,
+                headers,
+                body,
+                peer,
+            }
         })
         .boxed()
 }

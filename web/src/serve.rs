@@ -12,7 +12,7 @@ use std::{
 use hyper::{body::Incoming, server::conn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
@@ -31,8 +31,6 @@ use crate::{
     site::Site,
 };
 
-/// A client that has not sent its whole header by then is cut; so is one that keeps an idle connection longer.
-const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A TLS handshake that is not finished by then is cut.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// An HTTP/2 client is asked this often whether it is there.
@@ -50,6 +48,8 @@ pub struct ServeConfig {
     pub max_connections: usize,
     /// Connections at once from one address.
     pub max_connections_per_peer: usize,
+    /// A client that has not sent its whole header by then is cut; so is one that keeps an idle connection longer.
+    pub header_within: Duration,
     /// How long a stop waits for running requests.
     pub stop_within: Duration,
 }
@@ -62,6 +62,7 @@ impl Default for ServeConfig {
             allow_http_login: false,
             max_connections: 4096,
             max_connections_per_peer: 512,
+            header_within: Duration::from_secs(10),
             stop_within: Duration::from_secs(5),
         }
     }
@@ -74,6 +75,7 @@ pub async fn serve(needs: Arc<dyn Needs>, config: ServeConfig, stop: watch::Rece
         service: layers::service(site),
         all: Arc::new(Semaphore::new(config.max_connections)),
         per_peer: PerPeer { limit: config.max_connections_per_peer, open: Arc::default() },
+        header_within: config.header_within,
         stop,
     };
     let plain = config.http.into_iter().map(|listener| (listener, None));
@@ -97,6 +99,7 @@ struct Door {
     service: Handler,
     all: Arc<Semaphore>,
     per_peer: PerPeer,
+    header_within: Duration,
     stop: watch::Receiver<bool>,
 }
 
@@ -128,16 +131,10 @@ impl Door {
         }
     }
 
-    async fn connection(
-        mut self,
-        tcp: TcpStream,
-        peer: SocketAddr,
-        tls: Option<TlsAcceptor>,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) {
+    async fn connection(mut self, tcp: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, watcher: Watcher) {
         let service = WithPeer { inner: self.service.clone(), peer: Peer { addr: peer.ip(), secure: tls.is_some() } };
         let Some(tls) = tls else {
-            return http1(tcp, service, watcher, peer).await;
+            return http1(tcp, service, watcher, peer, self.header_within).await;
         };
         let handshake = tokio::select! {
             _ = self.stop.wait_for(|stop| *stop) => return,
@@ -147,7 +144,7 @@ impl Door {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 http2(stream, service, watcher, peer).await;
             }
-            Ok(Ok(stream)) => http1(stream, service, watcher, peer).await,
+            Ok(Ok(stream)) => http1(stream, service, watcher, peer, self.header_within).await,
             // Debug only: a balancer's TLS probe fails its handshake on purpose every two seconds.
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "TLS handshake not finished in time"),
@@ -168,18 +165,18 @@ async fn accept(listener: &TcpListener, all: &Arc<Semaphore>) -> Option<(TcpStre
     }
 }
 
-async fn http1<S>(stream: S, service: WithPeer, watcher: hyper_util::server::graceful::Watcher, peer: SocketAddr)
+async fn http1<S>(stream: S, service: WithPeer, watcher: Watcher, peer: SocketAddr, header_within: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(header_within)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     ended(watcher.watch(connection).await, peer);
 }
 
-async fn http2<S>(stream: S, service: WithPeer, watcher: hyper_util::server::graceful::Watcher, peer: SocketAddr)
+async fn http2<S>(stream: S, service: WithPeer, watcher: Watcher, peer: SocketAddr)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -25,6 +25,13 @@ pub struct Site {
 impl Site {
     /// A web side in front of this host.
     pub fn new(needs: Arc<dyn Needs>, allow_http_login: bool, stop: watch::Receiver<bool>) -> Site {
-        Site { needs, sessions: Sessions::default(), checked: Checked::default(), throttle: Throttle::default(), allow_http_login, stop }
+        Site {
+            needs,
+            sessions: Sessions::default(),
+            checked: Checked::default(),
+            throttle: Throttle::default(),
+            allow_http_login,
+            stop,
+        }
     }
 }

@@ -62,7 +62,9 @@ fn created(id: impl std::fmt::Display) -> Result<Reply, Problem> {
 /// The posted row, its id taken from the path.
 fn row<T: serde::de::DeserializeOwned>(call: &Call, id: &str) -> Result<T, Problem> {
     let mut value: Value = call.request.json()?;
-    let Some(object) = value.as_object_mut() else { return Err(Problem::bad_request("The body must be a JSON object.")) };
+    let Some(object) = value.as_object_mut() else {
+        return Err(Problem::bad_request("The body must be a JSON object."));
+    };
     object.insert("id".to_owned(), id.into());
     serde_json::from_value(value)
         .map_err(|error| Problem::bad_request(format!("The body is not the document that is expected here: {error}.")))

@@ -132,7 +132,9 @@ mod tests {
     fn paths_match_whole_and_give_their_changing_parts() {
         assert_eq!(matches("/sent/{id}", &["sent", "a b"]), Some(vec!["a b".to_owned()]));
         assert_eq!(matches("/sent", &["sent"]), Some(Vec::new()));
-        for (pattern, path) in [("/sent", &["sent", "x"][..]), ("/sent/{id}", &["sent"]), ("/sent/{id}/x", &["sent", "1", "y"])] {
+        for (pattern, path) in
+            [("/sent", &["sent", "x"][..]), ("/sent/{id}", &["sent"]), ("/sent/{id}/x", &["sent", "1", "y"])]
+        {
             assert_eq!(matches(pattern, path), None, "{pattern} {path:?}");
         }
     }

@@ -21,16 +21,16 @@ use utoipa::{
 use super::{
     Route,
     document::{
-        Created, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow, PasswordChange,
-        PriorityGroup, Settings, Trigger, TriggerRow,
+        Created, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
+        PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow,
     },
     general, routes,
 };
 use crate::{
     needs::{
-        Accepted, Attention, Beat, DriverBrief, DriverOnServer, DriverView, Drivers, Duty, EndpointResult, EventIn, FieldProblem,
-        FoundFile, GroupDeleted, LogLine, Moment, Named, Problem, Running, SentDetail, SentPage, SentRow, ServerStatus, State,
-        Status, UserView,
+        Accepted, Attention, Beat, DriverBrief, DriverOnServer, DriverView, Drivers, Duty, EndpointResult, EventIn,
+        FieldProblem, FoundFile, GroupDeleted, LogLine, Moment, Named, Problem, Running, SentDetail, SentPage, SentRow,
+        ServerStatus, State, Status, UserView,
     },
     reply::{self, Reply},
     roles::role_name,
@@ -38,10 +38,47 @@ use crate::{
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    Accepted, Attention, Created, DriverBrief, DriverDetail, DriverOnServer, DriverView, Drivers, Duty, Endpoint,
-    EndpointResult, EndpointRow, EventIn, FieldProblem, FoundFile, GroupDeleted, GroupRow, LogLine, Login, Message, Moment,
-    Named, Notification, NotificationRow, PasswordChange, PriorityGroup, Problem, Running, SentDetail, SentPage, SentRow,
-    ServerStatus, Settings, State, Beat, Status, Trigger, TriggerRow, UserView, general::Session, general::Stopped
+    Accepted,
+    Attention,
+    Created,
+    DriverBrief,
+    DriverDetail,
+    DriverOnServer,
+    DriverView,
+    Drivers,
+    Duty,
+    Endpoint,
+    EndpointResult,
+    EndpointRow,
+    EventIn,
+    FieldProblem,
+    FoundFile,
+    GroupDeleted,
+    GroupRow,
+    LogLine,
+    Login,
+    Message,
+    Moment,
+    Named,
+    Notification,
+    NotificationRow,
+    PasswordChange,
+    PriorityGroup,
+    Problem,
+    Running,
+    SentDetail,
+    SentPage,
+    SentRow,
+    ServerStatus,
+    Settings,
+    State,
+    Beat,
+    Status,
+    Trigger,
+    TriggerRow,
+    UserView,
+    general::Session,
+    general::Stopped
 )))]
 struct Documents;
 

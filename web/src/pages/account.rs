@@ -76,7 +76,8 @@ fn login_page(request: &Request, next: String, problem: Option<Problem>) -> Logi
 
 /// A path of ours, or the front page: an address cannot lead to another site after signing in.
 fn safe_next(next: &str) -> String {
-    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']) && next.is_ascii();
+    let ours =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']) && next.is_ascii();
     if ours && !next.starts_with("/login") { next.to_owned() } else { "/status".to_owned() }
 }
 
@@ -121,6 +122,7 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
         form,
         save: "Change password",
         used_by: Vec::new(),
+        send: None,
         delete: None,
         frame,
     };
@@ -153,7 +155,15 @@ mod tests {
         for ours in ["/sent?q=a%20b", "/endpoints/x", "/"] {
             assert_eq!(safe_next(ours), ours);
         }
-        for foreign in ["", "//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\r\nb", "/login?next=/x"] {
+        for foreign in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "javascript:x",
+            "/a\r\nb",
+            "/login?next=/x",
+        ] {
             assert_eq!(safe_next(foreign), "/status", "{foreign}");
         }
     }

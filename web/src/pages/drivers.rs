@@ -121,7 +121,10 @@ async fn disable(request: &Request, caller: &Caller, id: DriverId) -> Result<Rep
     let view = caller.driver(id.clone()).await?.view;
     let mut lines = Vec::new();
     if view.endpoints > 0 {
-        lines.push(format!("{} can then not be reached.", words::count(view.endpoints as usize, "endpoint", "endpoints")));
+        lines.push(format!(
+            "{} can then not be reached.",
+            words::count(view.endpoints as usize, "endpoint", "endpoints")
+        ));
     }
     if view.triggers > 0 {
         lines.push(format!("{} can then not happen.", words::count(view.triggers as usize, "trigger", "triggers")));

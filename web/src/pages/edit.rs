@@ -37,6 +37,8 @@ pub struct Edit {
     pub save: &'static str,
     /// Names and addresses of what uses it.
     pub used_by: Vec<(String, String)>,
+    /// Where it can be sent from, for a notification.
+    pub send: Option<String>,
     /// Where its deletion is posted.
     pub delete: Option<String>,
 }

@@ -51,7 +51,11 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
 async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
     let drivers = caller.drivers().await?;
     let name = |id: &DriverId| {
-        drivers.drivers.iter().find(|driver| driver.id == *id).map_or_else(|| id.to_string(), |driver| driver.name.clone())
+        drivers
+            .drivers
+            .iter()
+            .find(|driver| driver.id == *id)
+            .map_or_else(|| id.to_string(), |driver| driver.name.clone())
     };
     let rows = caller.endpoints().await?.into_iter().map(|listed| Row {
         href: path_to("/endpoints", listed.row.id.as_str()),
@@ -142,6 +146,7 @@ async fn show(
         form,
         save: "Save endpoint",
         used_by: used_by.into_iter().map(|named| (named.name, path_to("/notifications", &named.id))).collect(),
+        send: None,
         delete: exists.then(|| format!("{path}/delete")),
         frame,
     };
@@ -174,7 +179,8 @@ async fn save(request: &Request, caller: &Caller, id: Option<EndpointId>) -> Res
     match saved {
         Ok(()) => Ok(reply::redirect("/endpoints?done=saved")),
         Err(problem) if belongs_to_form(&problem) => {
-            let listed = Listed { row, etag: form.text("etag"), state: State::Ok, text: String::new(), used_by: Vec::new() };
+            let listed =
+                Listed { row, etag: form.text("etag"), state: State::Ok, text: String::new(), used_by: Vec::new() };
             show(request, caller, listed, Some(problem)).await
         }
         Err(problem) => Err(problem),
@@ -191,7 +197,11 @@ async fn delete(request: &Request, caller: &Caller, id: EndpointId) -> Result<Re
     let listed = caller.endpoint(id.clone()).await?;
     let mut lines = vec![match listed.used_by.len() {
         0 => "No notification uses it.".to_owned(),
-        n => format!("It is taken out of {}: {}.", words::count(n, "notification", "notifications"), names(&listed.used_by)),
+        n => format!(
+            "It is taken out of {}: {}.",
+            words::count(n, "notification", "notifications"),
+            names(&listed.used_by)
+        ),
     }];
     lines.push("What was sent to it stays in Sent Notifications.".to_owned());
     let path = path_to("/endpoints", id.as_str());

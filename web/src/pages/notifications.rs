@@ -64,8 +64,7 @@ async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
         Row { name: row.name, href: path_to("/notifications", row.id.as_str()), cells, state: listed.state }
     });
     let frame = Frame::of(request, caller, "Notifications");
-    let create =
-        (!frame.shut(caller, Action::EditNotifications)).then_some(("New notification", "/notifications/new"));
+    let create = (!frame.shut(caller, Action::EditNotifications)).then_some(("New notification", "/notifications/new"));
     let mut columns = vec!["Notification", "Priority", "Reaches", "Started by", "Sound"];
     if may_send {
         columns.push("Send");
@@ -108,6 +107,8 @@ async fn show(
         form: form(caller, &row).await?,
         save: "Save notification",
         used_by: Vec::new(),
+        send: (exists && caller.can(Action::Send))
+            .then(|| format!("/send?pick={}", crate::request::encode(row.id.as_str()))),
         delete: (exists && caller.can(Action::EditNotifications)).then(|| format!("{path}/delete")),
         frame,
     };
@@ -118,15 +119,17 @@ async fn form(caller: &Caller, row: &Notification) -> Result<Form, Problem> {
     let message = &row.message;
     let priority = words::PRIORITIES.map(|(it, word, label)| Choice::new(word, label, it == row.priority));
     let takeover = words::TAKEOVERS.map(|(it, word, label)| Choice::new(word, label, it == row.on_takeover));
-    let text = FormField { value: message.body.clone(), ..FormField::new("/message/body", "Text", Control::Area { rows: 4 }) };
+    let text =
+        FormField { value: message.body.clone(), ..FormField::new("/message/body", "Text", Control::Area { rows: 4 }) };
     let number = |name, label, value: u32, min: &str, max: &str| {
         let step = "1".to_owned();
         let line = Line { kind: "number", min: min.to_owned(), max: max.to_owned(), step, ..Line::default() };
         FormField { value: value.to_string(), ..FormField::new(name, label, Control::Line(line)).required() }
     };
     let repeats = number("/message/repeats", "How often the sound is played", message.repeats, "1", "100");
-    let hold = number("/message/hold_seconds", "Displays and strobes stay on, in seconds", message.hold_seconds, "0", "3600")
-        .help("At least so long. While the sound plays they stay on anyway.");
+    let hold =
+        number("/message/hold_seconds", "Displays and strobes stay on, in seconds", message.hold_seconds, "0", "3600")
+            .help("At least so long. While the sound plays they stay on anyway.");
     let sound = FormField::select("/message/audio", "Sound", sounds(&caller.needs.sounds(), &message.audio));
     let content: Vec<Item> = vec![
         FormField::line("/message/title", "Title", &message.title).help("May hold {activatorTitle}.").into(),
@@ -202,7 +205,11 @@ fn read(form: &Fields, id: Option<NotificationId>) -> (Notification, Vec<FieldPr
     let row = Notification {
         id: id.unwrap_or_else(|| NotificationId::from("")),
         name: form.text("/name"),
-        priority: words::PRIORITIES.into_iter().find(|(_, word, _)| *word == priority).map(|it| it.0).unwrap_or_default(),
+        priority: words::PRIORITIES
+            .into_iter()
+            .find(|(_, word, _)| *word == priority)
+            .map(|it| it.0)
+            .unwrap_or_default(),
         triggers: form.all("/triggers").map(TriggerId::from).collect(),
         endpoints: form.all("/endpoints").map(EndpointId::from).collect(),
         message: Message {
@@ -212,7 +219,11 @@ fn read(form: &Fields, id: Option<NotificationId>) -> (Notification, Vec<FieldPr
             repeats,
             hold_seconds,
         },
-        on_takeover: words::TAKEOVERS.into_iter().find(|(_, word, _)| *word == takeover).map(|it| it.0).unwrap_or_default(),
+        on_takeover: words::TAKEOVERS
+            .into_iter()
+            .find(|(_, word, _)| *word == takeover)
+            .map(|it| it.0)
+            .unwrap_or_default(),
     };
     (row, wrong)
 }
@@ -318,7 +329,9 @@ struct SendRow {
 
 /// `/send`: one big button a notification, the most urgent first.
 pub async fn send_page(request: Request) -> Result<Reply, Problem> {
-    let (Method::GET, ["send"]) = (request.method.clone(), &request.parts()[..]) else { return Err(not_here(&request)) };
+    let (Method::GET, ["send"]) = (request.method.clone(), &request.parts()[..]) else {
+        return Err(not_here(&request));
+    };
     let caller = caller(&request).await?;
     caller.require(Action::Send)?;
     let mut all = caller.notifications().await?;
@@ -351,7 +364,10 @@ mod tests {
             Audio::Tone { name: "chime two".into() },
             Audio::File { name: "all clear.wav".into() },
         ] {
-            let text = format!("%2Fmessage%2Faudio={}&%2Fmessage%2Frepeats=2&%2Fmessage%2Fhold_seconds=5", crate::request::encode(&posted(&audio)));
+            let text = format!(
+                "%2Fmessage%2Faudio={}&%2Fmessage%2Frepeats=2&%2Fmessage%2Fhold_seconds=5",
+                crate::request::encode(&posted(&audio))
+            );
             let (row, wrong) = read(&Fields::parse(text.as_bytes()), None);
             assert_eq!((row.message.audio, wrong.len()), (audio, 0));
         }

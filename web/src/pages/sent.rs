@@ -87,11 +87,15 @@ async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
     let status = caller.status().await?;
     let mut servers = vec![Choice::new("", "All", query.server.is_none())];
     servers.extend(
-        status.servers.iter().map(|server| Choice::new(server.id.to_string(), &server.name, query.server == Some(server.id))),
+        status
+            .servers
+            .iter()
+            .map(|server| Choice::new(server.id.to_string(), &server.name, query.server == Some(server.id))),
     );
     let mut outcomes = vec![Choice::new("", "All", query.outcome.is_none())];
     outcomes.extend(
-        words::OUTCOMES.map(|(outcome, word)| Choice::new(word, words::outcome(outcome), query.outcome == Some(outcome))),
+        words::OUTCOMES
+            .map(|(outcome, word)| Choice::new(word, words::outcome(outcome), query.outcome == Some(outcome))),
     );
     let kept: Vec<String> = ["q", "server", "outcome"]
         .into_iter()

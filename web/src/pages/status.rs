@@ -65,7 +65,9 @@ const STALE_MS: u64 = 5000;
 
 /// `/status`.
 pub async fn answer(request: Request) -> Result<Reply, Problem> {
-    let (Method::GET, ["status"]) = (request.method.clone(), &request.parts()[..]) else { return Err(not_here(&request)) };
+    let (Method::GET, ["status"]) = (request.method.clone(), &request.parts()[..]) else {
+        return Err(not_here(&request));
+    };
     let caller = caller(&request).await?;
     let status = caller.status().await?;
     let running = caller.running().await?;
@@ -111,14 +113,24 @@ fn beats(name: &str, beats: &[Beat]) -> (String, String) {
     let count = |wanted: Beat| beats.iter().filter(|beat| **beat == wanted).count();
     let mut words = format!("Last {}", words::count(beats.len(), "heartbeat", "heartbeats"));
     let bad = [(Beat::Missed, "missed"), (Beat::Late, "late"), (Beat::Paused, "paused")];
-    let said: Vec<String> =
-        bad.into_iter().filter(|(beat, _)| count(*beat) > 0).map(|(beat, word)| format!("{} {word}", count(beat))).collect();
+    let said: Vec<String> = bad
+        .into_iter()
+        .filter(|(beat, _)| count(*beat) > 0)
+        .map(|(beat, word)| format!("{} {word}", count(beat)))
+        .collect();
     words.push_str(": ");
     words.push_str(&if said.is_empty() { "all in time".to_owned() } else { said.join(", ") });
-    let mut svg = format!(r#"<svg viewBox="0 0 {} 20" preserveAspectRatio="none" role="img" aria-label="#, beats.len().max(1) * 6);
+    let mut svg = format!(
+        r#"<svg viewBox="0 0 {} 20" preserveAspectRatio="none" role="img" aria-label="#,
+        beats.len().max(1) * 6
+    );
     let _ = write!(svg, r#""{words}"><title>"#);
     // The one text that comes from outside is escaped like everywhere else.
-    let _ = write!(svg, "{}", askama::filters::escape(name, askama::filters::Html).map(|text| text.to_string()).unwrap_or_default());
+    let _ = write!(
+        svg,
+        "{}",
+        askama::filters::escape(name, askama::filters::Html).map(|text| text.to_string()).unwrap_or_default()
+    );
     svg.push_str("</title>");
     for (n, beat) in beats.iter().enumerate() {
         // Height as well as colour tells them apart.
@@ -128,7 +140,12 @@ fn beats(name: &str, beats: &[Beat]) -> (String, String) {
             Beat::Missed => ("bad", 14),
             Beat::Paused => ("off", 10),
         };
-        let _ = write!(svg, r#"<rect class="{class}" x="{}" y="{top}" width="4" height="{}" rx="1"/>"#, n * 6 + 1, 18 - top);
+        let _ = write!(
+            svg,
+            r#"<rect class="{class}" x="{}" y="{top}" width="4" height="{}" rx="1"/>"#,
+            n * 6 + 1,
+            18 - top
+        );
     }
     svg.push_str("</svg>");
     (svg, words)

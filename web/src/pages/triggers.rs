@@ -142,8 +142,7 @@ async fn show(
     let mut form = Form::default()
         .field(FormField::line("/name", "Name", &row.name).required())
         .field(
-            FormField::select("/group", "Priority group", group.collect())
-                .help("Which servers send, in which order."),
+            FormField::select("/group", "Priority group", group.collect()).help("Which servers send, in which order."),
         )
         .field(FormField::new("/behaviour", "What it does", Control::Radio(behaviour.to_vec())))
         .field(late.help("Later than this it is not sent but recorded as missed. Empty: never too late."));
@@ -169,6 +168,7 @@ async fn show(
         form,
         save: "Save trigger",
         used_by: used_by.into_iter().map(|named| (named.name, path_to("/notifications", &named.id))).collect(),
+        send: None,
         delete: exists.then(|| format!("{path}/delete")),
         frame,
     };
@@ -187,7 +187,8 @@ async fn save(request: &Request, caller: &Caller, id: Option<TriggerId>) -> Resu
     match saved {
         Ok(()) => Ok(reply::redirect("/triggers?done=saved")),
         Err(problem) if belongs_to_form(&problem) => {
-            let listed = Listed { row, etag: form.text("etag"), state: State::Ok, text: String::new(), used_by: Vec::new() };
+            let listed =
+                Listed { row, etag: form.text("etag"), state: State::Ok, text: String::new(), used_by: Vec::new() };
             show(request, caller, listed, Some(problem)).await
         }
         Err(problem) => Err(problem),
@@ -217,7 +218,11 @@ async fn read(caller: &Caller, form: &Fields, id: Option<TriggerId>) -> Result<(
         driver,
         settings,
         group: GroupId(form.text("/group")),
-        behaviour: words::BEHAVIOURS.into_iter().find(|(_, word, _)| *word == behaviour).map(|it| it.0).unwrap_or_default(),
+        behaviour: words::BEHAVIOURS
+            .into_iter()
+            .find(|(_, word, _)| *word == behaviour)
+            .map(|it| it.0)
+            .unwrap_or_default(),
         late_limit_ms,
     };
     Ok((row, wrong))

@@ -22,7 +22,14 @@ pub fn check(schema: &Value, value: &Value, is_new: bool) -> Vec<FieldProblem> {
     wrong
 }
 
-fn check_fields(fields: &[Field], schema: &Value, value: &Value, is_new: bool, below: &str, wrong: &mut Vec<FieldProblem>) {
+fn check_fields(
+    fields: &[Field],
+    schema: &Value,
+    value: &Value,
+    is_new: bool,
+    below: &str,
+    wrong: &mut Vec<FieldProblem>,
+) {
     for field in fields {
         let path = format!("{below}/{}", field.name.replace('~', "~0").replace('/', "~1"));
         match value.get(&field.name) {
@@ -32,14 +39,17 @@ fn check_fields(fields: &[Field], schema: &Value, value: &Value, is_new: bool, b
                 Kind::Object(inner) if given.is_object() => {
                     check_fields(inner, &field.schema, given, is_new, &path, wrong);
                 }
-                _ => wrong.extend(judge(field, given).into_iter().map(|message| FieldProblem::new(path.clone(), message))),
+                _ => wrong
+                    .extend(judge(field, given).into_iter().map(|message| FieldProblem::new(path.clone(), message))),
             },
         }
     }
     if schema["additionalProperties"] == false {
         let known = |name: &String| fields.iter().any(|field| field.name == *name);
         let unknown = value.as_object().into_iter().flatten().filter(|(name, _)| !known(name));
-        wrong.extend(unknown.map(|(name, _)| FieldProblem::new(format!("{below}/{name}"), "is not a setting of this driver")));
+        wrong.extend(
+            unknown.map(|(name, _)| FieldProblem::new(format!("{below}/{name}"), "is not a setting of this driver")),
+        );
     }
 }
 
@@ -200,9 +210,19 @@ mod tests {
             (json!({"type": "number", "multipleOf": 0.1}), json!(0.3), json!(0.35), "multiple of 0.1"),
             (json!({"type": "number"}), json!(0.3), json!("0.3"), "must be a number"),
             (json!({"type": "boolean"}), json!(false), json!("on"), "true or false"),
-            (json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}), json!(["a"]), json!(["a", "b"]), "at most 1"),
+            (
+                json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}),
+                json!(["a"]),
+                json!(["a", "b"]),
+                "at most 1",
+            ),
             (json!({"type": "array", "items": {"enum": ["a"]}}), json!(["a"]), json!(["b"]), "one of: A"),
-            (json!({"type": "array", "items": {"type": "string", "format": "ipv4"}}), json!(["1.2.3.4"]), json!(["x"]), "\"x\" must be an IPv4"),
+            (
+                json!({"type": "array", "items": {"type": "string", "format": "ipv4"}}),
+                json!(["1.2.3.4"]),
+                json!(["x"]),
+                "\"x\" must be an IPv4",
+            ),
         ];
         for (property, right, wrong, message) in cases {
             assert_eq!(one(property.clone(), right.clone()), None, "{property} {right}");

@@ -75,7 +75,9 @@ fn field(name: &str, property: &Value, root: &Value, required: bool, depth: u32)
     let kind = kind(&schema, root, depth);
     let text = |key: &str| schema[key].as_str().unwrap_or_default().to_owned();
     let title = match text("title") {
-        title if title.is_empty() || matches!(kind, Kind::Choice(_) | Kind::Object(_)) && property["title"].is_null() => {
+        title
+            if title.is_empty() || matches!(kind, Kind::Choice(_) | Kind::Object(_)) && property["title"].is_null() =>
+        {
             label(name)
         }
         title => title,
@@ -206,12 +208,17 @@ mod tests {
         let fields = fields(&schema);
         let find = |name: &str| fields.iter().find(|field| field.name == name).expect(name);
         assert_eq!(fields[0].name, "mode", "the author's order of required fields");
-        assert_eq!(find("mode").kind, Kind::Choice(vec![(json!("hmac"), "HMAC".into()), (json!("basic"), "Basic".into())]));
+        assert_eq!(
+            find("mode").kind,
+            Kind::Choice(vec![(json!("hmac"), "HMAC".into()), (json!("basic"), "Basic".into())])
+        );
         assert_eq!(find("mode").help, "How it signs in.");
         assert_eq!(find("port").kind, Kind::Integer);
         assert!(find("port").required && !find("port").optional);
         assert!(find("note").optional);
-        assert!(matches!(&find("tls").kind, Kind::Object(inner) if inner[0].name == "verify" && inner[0].default == true));
+        assert!(
+            matches!(&find("tls").kind, Kind::Object(inner) if inner[0].name == "verify" && inner[0].default == true)
+        );
         assert_eq!(find("tls").title, "Tls");
         assert_eq!(find("zones").kind, Kind::List);
         assert!(matches!(&find("days").kind, Kind::Choices(days) if days.len() == 2));

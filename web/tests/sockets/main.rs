@@ -1,0 +1,15 @@
+//! The web side through real sockets, with an installation in memory behind it.
+
+mod api;
+mod connections;
+mod device;
+mod live;
+mod pages;
+mod roles;
+mod security;
+mod sending;
+mod signing_in;
+mod status_url;
+mod support;
+#[path = "../world/mod.rs"]
+mod world;

@@ -1,0 +1,173 @@
+//! The world's rows: conflicts, keys, what uses what.
+
+use std::collections::BTreeMap;
+
+use onealert_core::{
+    config::{DEFAULT_GROUP, Endpoint, PriorityGroup, Trigger},
+    ids::{DriverId, EndpointId, GroupId, TriggerId},
+};
+use onealert_web::{
+    needs::*,
+    schema::{blank_secrets, keep_secrets},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Inner;
+
+pub fn listed<T: Serialize + Clone>(row: &T) -> Listed<T> {
+    Listed { row: row.clone(), etag: etag(row), state: State::Ok, text: String::new(), used_by: Vec::new() }
+}
+
+pub fn endpoint(state: &Inner, row: &Endpoint) -> Listed<Endpoint> {
+    let mut shown = row.clone();
+    if let Some(driver) = state.drivers.get(&row.driver) {
+        blank_secrets(&driver.endpoint_schema, &mut shown.address);
+    }
+    let uses = state.notifications.values().filter(|it| it.endpoints.contains(&row.id));
+    let (health, text) = match row.id.as_str() {
+        "pool-strobe" => (State::Bad, "No answer for 12 min"),
+        "gym" => (State::Warning, "Firmware 5.2 is older than 5.3"),
+        _ => (State::Ok, "Algo 8301, firmware 5.5"),
+    };
+    Listed {
+        row: shown,
+        etag: etag(row),
+        state: health,
+        text: text.to_owned(),
+        used_by: uses.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect(),
+    }
+}
+
+pub fn trigger(state: &Inner, row: &Trigger) -> Listed<Trigger> {
+    let uses = state.notifications.values().filter(|it| it.triggers.contains(&row.id));
+    let used_by = uses.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect();
+    Listed { text: "Watching".to_owned(), used_by, ..listed(row) }
+}
+
+pub fn groups(state: &Inner) -> Vec<GroupView> {
+    let view = |row: &PriorityGroup| {
+        let uses = state.triggers.values().filter(|it| it.group == row.id);
+        let used_by = uses.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect();
+        let up = |id: &&onealert_core::ids::ServerId| {
+            state.status.servers.iter().any(|server| server.id == **id && server.state != State::Bad)
+        };
+        GroupView { listed: Listed { used_by, ..listed(row) }, sends: row.servers.iter().find(up).copied() }
+    };
+    let mut all: Vec<GroupView> = state.groups.values().map(view).collect();
+    all.sort_by_key(|group| group.listed.row.id.as_str() != DEFAULT_GROUP);
+    all
+}
+
+/// The key of a row: as given, or made from the name.
+pub fn key(given: &str, name: &str) -> String {
+    if given.is_empty() { name.to_lowercase().replace(' ', "-") } else { given.to_owned() }
+}
+
+fn judge<K: Ord, T: Serialize>(rows: &BTreeMap<K, T>, key: &K, expect: &Expect, kind: &str) -> Result<(), Problem> {
+    match (rows.get(key), expect) {
+        (Some(_), Expect::New) => {
+            Err(Problem::invalid(vec![FieldProblem::new("/name", format!("is taken by another {kind}"))]))
+        }
+        (Some(row), Expect::Etag(wanted)) if etag(row) != *wanted => Err(Problem::conflict(kind, "it")),
+        (None, Expect::Etag(_)) => Err(Problem::conflict(kind, "it")),
+        _ => Ok(()),
+    }
+}
+
+pub fn put<K: Ord, T: Serialize>(
+    rows: &mut BTreeMap<K, T>,
+    key: K,
+    row: T,
+    expect: &Expect,
+    kind: &str,
+) -> Result<(), Problem> {
+    judge(rows, &key, expect, kind)?;
+    rows.insert(key, row);
+    Ok(())
+}
+
+pub fn delete<K: Ord + std::fmt::Display, T: Serialize>(
+    rows: &mut BTreeMap<K, T>,
+    key: &K,
+    expect: &Expect,
+    kind: &str,
+) -> Result<(), Problem> {
+    if !rows.contains_key(key) {
+        return Err(Problem::not_found(kind, key));
+    }
+    judge(rows, key, expect, kind)?;
+    rows.remove(key);
+    Ok(())
+}
+
+pub fn save_endpoint(state: &mut Inner, by: &Actor, mut row: Endpoint, expect: &Expect) -> Result<EndpointId, Problem> {
+    row.id = EndpointId::from(key(&row.id.0, &row.name));
+    if let (Some(driver), Some(stored)) = (state.drivers.get(&row.driver), state.endpoints.get(&row.id)) {
+        keep_secrets(&driver.endpoint_schema, &stored.address, &mut row.address);
+    }
+    let id = row.id.clone();
+    put(&mut state.endpoints, id.clone(), row, expect, "endpoint")?;
+    state.note(by, format!("saved endpoint {id}"));
+    Ok(id)
+}
+
+pub fn save_group(state: &mut Inner, by: &Actor, mut row: PriorityGroup, expect: &Expect) -> Result<GroupId, Problem> {
+    row.id = GroupId::from(key(&row.id.0, &row.name));
+    if state.groups.values().any(|other| other.name == row.name && other.id != row.id) {
+        return Err(Problem::invalid(vec![FieldProblem::new("/name", "is taken by another priority group")]));
+    }
+    let id = row.id.clone();
+    put(&mut state.groups, id.clone(), row, expect, "priority group")?;
+    state.note(by, format!("saved priority group {id}"));
+    Ok(id)
+}
+
+pub fn delete_group(state: &mut Inner, by: &Actor, id: &GroupId, expect: &Expect) -> Result<GroupDeleted, Problem> {
+    if id.as_str() == DEFAULT_GROUP {
+        return Err(Problem::invalid(vec![FieldProblem::new("", "DEFAULT exists always and cannot be deleted")]));
+    }
+    delete(&mut state.groups, id, expect, "priority group")?;
+    let mut moved: Vec<TriggerId> = Vec::new();
+    for trigger in state.triggers.values_mut().filter(|trigger| trigger.group == *id) {
+        trigger.group = GroupId::from(DEFAULT_GROUP);
+        moved.push(trigger.id.clone());
+    }
+    state.note(by, format!("deleted priority group {id}"));
+    Ok(GroupDeleted { moved_to: GroupId::from(DEFAULT_GROUP), triggers: moved })
+}
+
+/// The driver's own judgement, beyond the schema.
+pub fn driver_says(_: &DriverId, settings: &Value) -> Result<(), Problem> {
+    if settings["multicast"] == "224.0.0.1" {
+        let text = "is every device's address; choose one from 239.0.0.0 up";
+        return Err(Problem::invalid(vec![FieldProblem::new("/multicast", text)]));
+    }
+    Ok(())
+}
+
+pub fn save_driver(
+    state: &mut Inner,
+    by: &Actor,
+    id: &DriverId,
+    mut settings: Value,
+    expect: &Expect,
+    enable: Option<bool>,
+) -> Result<(), Problem> {
+    driver_says(id, &settings)?;
+    let detail = state.drivers.get_mut(id).ok_or_else(|| Problem::not_found("driver", id))?;
+    if matches!(expect, Expect::Etag(wanted) if *wanted != detail.etag) {
+        return Err(Problem::conflict("driver", &detail.view.name));
+    }
+    if let Some(stored) = state.stored_settings.get(id) {
+        keep_secrets(&detail.settings_schema, stored, &mut settings);
+    }
+    detail.etag = etag(&settings);
+    if let Some(enable) = enable {
+        detail.view.enabled = enable;
+        detail.view.text = "Runs on every server".to_owned();
+    }
+    state.stored_settings.insert(id.clone(), settings);
+    state.note(by, format!("saved the settings of {id}"));
+    Ok(())
+}

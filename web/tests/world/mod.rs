@@ -1,0 +1,440 @@
+//! An installation in memory, for tests and for looking at pages: the host's side of `Needs` without a host.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+mod configuration;
+mod sample;
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
+
+use onealert_core::{
+    config::{Endpoint, Notification, PriorityGroup, Role, Trigger, UserRole},
+    effect::Outcome,
+    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    time::Wall,
+};
+use onealert_web::needs::*;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// The password of every account: the name, then this.
+pub const PASSWORD: &str = "-secret-1";
+
+/// Everything that can change.
+pub struct Inner {
+    pub identity: Identity,
+    pub balancer: BalancerStatus,
+    pub accounts: BTreeMap<UserId, (Account, String)>,
+    pub status: Status,
+    pub running: Vec<Running>,
+    pub sent: Vec<SentDetail>,
+    pub endpoints: BTreeMap<EndpointId, Endpoint>,
+    pub triggers: BTreeMap<TriggerId, Trigger>,
+    pub notifications: BTreeMap<NotificationId, Notification>,
+    pub groups: BTreeMap<GroupId, PriorityGroup>,
+    pub drivers: BTreeMap<DriverId, DriverDetail>,
+    pub stored_settings: BTreeMap<DriverId, Value>,
+    pub files: Vec<FoundFile>,
+    pub log: Vec<LogLine>,
+    pub keys: BTreeMap<(UserId, String), ActivationId>,
+    pub requests: Vec<DeviceRequest>,
+    pub drawn: u128,
+    /// Panics at the next look at the status: for the test of what a fault does.
+    pub broken: bool,
+}
+
+/// The fake host.
+pub struct World {
+    pub state: Mutex<Inner>,
+    live: watch::Sender<Arc<Live>>,
+}
+
+pub const PA1: ServerId = ServerId(0xa1);
+pub const PA2: ServerId = ServerId(0xa2);
+pub const PB1: ServerId = ServerId(0xb1);
+
+impl World {
+    /// A primary with two secondaries, two drivers and something to send.
+    pub fn primary() -> Arc<World> {
+        World::of(sample::state(Role::Primary))
+    }
+
+    /// A secondary of the same installation.
+    pub fn secondary() -> Arc<World> {
+        World::of(sample::state(Role::Secondary))
+    }
+
+    /// A primary on its first day.
+    pub fn empty() -> Arc<World> {
+        World::of(sample::empty())
+    }
+
+    fn of(state: Inner) -> Arc<World> {
+        let live = Live { status: state.status.clone(), running: state.running.clone() };
+        Arc::new(World { state: Mutex::new(state), live: watch::Sender::new(Arc::new(live)) })
+    }
+
+    /// Changes something and tells the live streams.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut state = self.state.lock().expect("no test panics inside a change");
+        let answer = change(&mut state);
+        let live = Live { status: state.status.clone(), running: state.running.clone() };
+        self.live.send_replace(Arc::new(live));
+        answer
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Inner) -> Result<T, Problem>) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+    {
+        let answer = look(&self.state.lock().expect("no test panics inside a change"));
+        Box::pin(async move { answer })
+    }
+
+    fn act<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T, Problem>) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+    {
+        let answer = self.change(act);
+        Box::pin(async move { answer })
+    }
+
+    /// A change of the configuration, refused where this server takes none.
+    fn configure<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T, Problem>) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+    {
+        self.act(|state| {
+            if let Err(why) = &state.identity.can_configure {
+                let primary = state.identity.primary.as_ref().map(|link| link.url.clone());
+                return Err(Problem::read_only(why.clone(), primary));
+            }
+            act(state)
+        })
+    }
+}
+
+impl Inner {
+    fn draw(&mut self) -> ActivationId {
+        self.drawn += 1;
+        ActivationId(0xac00_0000_0000_0000_0000_0000_0000_0000 + self.drawn)
+    }
+
+    fn note(&mut self, by: &Actor, text: impl Into<String>) {
+        let line = LogLine { at: now(), state: State::Ok, source: by.user.to_string(), text: text.into() };
+        self.log.insert(0, line);
+    }
+
+    fn start(&mut self, notification: &Notification, source: &str) -> ActivationId {
+        let id = self.draw();
+        let meant = notification.endpoints.len() as u32;
+        self.running.insert(
+            0,
+            Running {
+                activation: id,
+                name: notification.name.clone(),
+                server: self.identity.name.clone(),
+                accepted: now(),
+                text: "Sending".to_owned(),
+                reached: 0,
+                failed: 0,
+                meant,
+                degraded: false,
+            },
+        );
+        self.sent.insert(0, sample::record(id, notification, source, &self.identity, Outcome::Success));
+        id
+    }
+}
+
+/// The present moment.
+pub fn now() -> Wall {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Wall(since.as_millis() as i64)
+}
+
+impl Needs for World {
+    fn identity(&self) -> Identity {
+        self.state.lock().expect("no test panics inside a change").identity.clone()
+    }
+    fn balancer_status(&self) -> BalancerStatus {
+        self.state.lock().expect("no test panics inside a change").balancer.clone()
+    }
+    fn account(&self, user: &UserId) -> Option<Account> {
+        let state = self.state.lock().expect("no test panics inside a change");
+        state.accounts.get(user).map(|(account, _)| account.clone())
+    }
+    fn live(&self) -> watch::Receiver<Arc<Live>> {
+        self.live.subscribe()
+    }
+    fn sounds(&self) -> Sounds {
+        Sounds {
+            tones: ["chime", "alarm", "bell"].map(str::to_owned).to_vec(),
+            files: vec!["all clear.wav".to_owned(), "lockdown.wav".to_owned()],
+        }
+    }
+
+    fn authenticate(&self, user: &str, password: Password, _peer: IpAddr) -> Answer<'_, Account> {
+        self.look(|state| match state.accounts.get(&UserId::from(user)) {
+            Some((account, known)) if known == password.reveal() => Ok(account.clone()),
+            _ => Err(Problem::unauthorised("The user name or the password is not right.")),
+        })
+    }
+    fn users(&self) -> Answer<'_, Vec<UserView>> {
+        self.look(|state| {
+            let view = |account: &Account| UserView {
+                id: account.user.clone(),
+                name: account.name.clone(),
+                role: account.role,
+                active: true,
+            };
+            Ok(state.accounts.values().map(|(account, _)| view(account)).collect())
+        })
+    }
+    fn change_password(&self, by: Actor, old: Password, new: Password) -> Answer<'_, ()> {
+        self.configure(|state| {
+            let entry = state.accounts.get_mut(&by.user).ok_or_else(|| Problem::not_found("user", &by.user))?;
+            if entry.1 != old.reveal() {
+                return Err(Problem::invalid(vec![FieldProblem::new("/old", "is not your present password")]));
+            }
+            new.reveal().clone_into(&mut entry.1);
+            Ok(())
+        })
+    }
+
+    fn status(&self) -> Answer<'_, Status> {
+        let broken = self.state.lock().expect("no test panics inside a change").broken;
+        assert!(!broken, "a fault in the host");
+        self.look(|state| Ok(state.status.clone()))
+    }
+    fn running(&self) -> Answer<'_, Vec<Running>> {
+        self.look(|state| Ok(state.running.clone()))
+    }
+    fn sent(&self, query: SentQuery) -> Answer<'_, SentPage> {
+        self.look(|state| {
+            let text = query.text.to_lowercase();
+            let fits = |row: &&SentRow| {
+                query.server.is_none_or(|server| row.server == server)
+                    && query.outcome.is_none_or(|outcome| row.outcome == outcome)
+                    && (row.name.to_lowercase().contains(&text) || row.source.to_lowercase().contains(&text))
+            };
+            let all: Vec<SentRow> = state.sent.iter().map(|detail| &detail.row).filter(fits).cloned().collect();
+            let start = match &query.after {
+                None => 0,
+                Some(after) => {
+                    all.iter().position(|row| row.activation.to_string() == *after).map_or(all.len(), |at| at + 1)
+                }
+            };
+            let rows: Vec<SentRow> = all.iter().skip(start).take(query.limit as usize).cloned().collect();
+            let more = all.len() > start + rows.len();
+            let next = rows.last().filter(|_| more).map(|row| row.activation.to_string());
+            let missing = state.status.servers.iter().filter(|server| server.state == State::Bad && !server.this);
+            Ok(SentPage { rows, next, missing: missing.map(|server| server.name.clone()).collect() })
+        })
+    }
+    fn sent_detail(&self, activation: ActivationId) -> Answer<'_, SentDetail> {
+        self.look(|state| {
+            let found = state.sent.iter().find(|detail| detail.row.activation == activation);
+            found.cloned().ok_or_else(|| Problem::not_found("activation", activation))
+        })
+    }
+    fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>> {
+        self.look(|state| match log {
+            Log::Audit => Ok(state.log.iter().take(limit as usize).cloned().collect()),
+            Log::Sync => Ok(sample::sync_log()),
+        })
+    }
+
+    fn send(&self, by: Actor, request: SendRequest) -> Answer<'_, Accepted> {
+        self.act(|state| {
+            let found = state.notifications.get(&request.notification).cloned();
+            let found = found.ok_or_else(|| Problem::not_found("notification", &request.notification))?;
+            let key = request.idempotency_key.map(|key| (by.user.clone(), key));
+            if let Some(known) = key.as_ref().and_then(|key| state.keys.get(key)) {
+                return Ok(Accepted { activations: vec![*known], degraded: false, duplicate: true, owner: None });
+            }
+            let id = state.start(&found, &by.user.to_string());
+            if let Some(key) = key {
+                state.keys.insert(key, id);
+            }
+            state.note(&by, format!("sent {}", found.name));
+            let owner = Some(state.identity.name.clone());
+            Ok(Accepted { activations: vec![id], degraded: false, duplicate: false, owner })
+        })
+    }
+    fn post_event(&self, by: Actor, trigger: TriggerId, event: EventIn) -> Answer<'_, Accepted> {
+        self.act(|state| {
+            let row = state.triggers.get(&trigger).ok_or_else(|| Problem::not_found("trigger", &trigger))?;
+            if row.driver.is_some() {
+                let text = "is watched by a driver; only triggers of pages and API can be set off";
+                return Err(Problem::invalid(vec![FieldProblem::new("", text)]));
+            }
+            let driven: Vec<_> =
+                state.notifications.values().filter(|it| it.triggers.contains(&trigger)).cloned().collect();
+            let source = format!("{} ({})", by.user, event.title);
+            let activations = driven.iter().map(|it| state.start(it, &source)).collect();
+            Ok(Accepted { activations, degraded: true, duplicate: false, owner: Some(state.identity.name.clone()) })
+        })
+    }
+    fn stop(&self, by: Actor, activation: ActivationId) -> Answer<'_, ()> {
+        self.act(|state| {
+            let before = state.running.len();
+            state.running.retain(|run| run.activation != activation);
+            if state.running.len() == before {
+                return Err(Problem::not_found("running activation", activation));
+            }
+            state.note(&by, format!("stopped {activation}"));
+            Ok(())
+        })
+    }
+    fn stop_all(&self, by: Actor) -> Answer<'_, u32> {
+        self.act(|state| {
+            let count = std::mem::take(&mut state.running).len() as u32;
+            state.note(&by, format!("stopped all {count}"));
+            Ok(count)
+        })
+    }
+
+    fn drivers(&self) -> Answer<'_, Drivers> {
+        self.look(|state| {
+            let drivers = state.drivers.values().map(|detail| detail.view.clone()).collect();
+            Ok(Drivers { drivers, files: state.files.clone() })
+        })
+    }
+    fn driver(&self, id: DriverId) -> Answer<'_, DriverDetail> {
+        self.look(|state| {
+            let mut detail = state.drivers.get(&id).cloned().ok_or_else(|| Problem::not_found("driver", &id))?;
+            // Left in on purpose: the pages must take it out a second time.
+            detail.settings = state.stored_settings.get(&id).cloned().unwrap_or(Value::Null);
+            Ok(detail)
+        })
+    }
+    fn check_driver(&self, id: DriverId, settings: Value) -> Answer<'_, ()> {
+        self.look(|_| configuration::driver_says(&id, &settings))
+    }
+    fn enable_driver(&self, by: Actor, id: DriverId, settings: Value, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| configuration::save_driver(state, &by, &id, settings, &expect, Some(true)))
+    }
+    fn save_driver(&self, by: Actor, id: DriverId, settings: Value, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| configuration::save_driver(state, &by, &id, settings, &expect, None))
+    }
+    fn disable_driver(&self, by: Actor, id: DriverId) -> Answer<'_, ()> {
+        self.configure(|state| {
+            let detail = state.drivers.get_mut(&id).ok_or_else(|| Problem::not_found("driver", &id))?;
+            detail.view.enabled = false;
+            state.note(&by, format!("disabled {id}"));
+            Ok(())
+        })
+    }
+    fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
+        self.act(|state| {
+            if !state.drivers.contains_key(&id) {
+                return Err(Problem::not_found("driver", &id));
+            }
+            let said = json!({"method": request.method, "path": request.path, "query": request.query}).to_string();
+            state.requests.push(request);
+            Ok(DeviceAnswer { status: 201, content_type: "application/x-said+json".to_owned(), body: said.into() })
+        })
+    }
+
+    fn groups(&self) -> Answer<'_, Vec<GroupView>> {
+        self.look(|state| Ok(configuration::groups(state)))
+    }
+    fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId> {
+        self.configure(|state| configuration::save_group(state, &by, group, &expect))
+    }
+    fn delete_group(&self, by: Actor, id: GroupId, expect: Expect) -> Answer<'_, GroupDeleted> {
+        self.configure(|state| configuration::delete_group(state, &by, &id, &expect))
+    }
+
+    fn endpoints(&self) -> Answer<'_, Vec<Listed<Endpoint>>> {
+        self.look(|state| Ok(state.endpoints.values().map(|row| configuration::endpoint(state, row)).collect()))
+    }
+    fn endpoint(&self, id: EndpointId) -> Answer<'_, Listed<Endpoint>> {
+        self.look(|state| {
+            let row = state.endpoints.get(&id).ok_or_else(|| Problem::not_found("endpoint", &id))?;
+            Ok(configuration::endpoint(state, row))
+        })
+    }
+    fn save_endpoint(&self, by: Actor, endpoint: Endpoint, expect: Expect) -> Answer<'_, EndpointId> {
+        self.configure(|state| configuration::save_endpoint(state, &by, endpoint, &expect))
+    }
+    fn delete_endpoint(&self, by: Actor, id: EndpointId, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| {
+            configuration::delete(&mut state.endpoints, &id, &expect, "endpoint")?;
+            state.notifications.values_mut().for_each(|row| row.endpoints.retain(|endpoint| *endpoint != id));
+            state.note(&by, format!("deleted endpoint {id}"));
+            Ok(())
+        })
+    }
+
+    fn triggers(&self) -> Answer<'_, Vec<Listed<Trigger>>> {
+        self.look(|state| Ok(state.triggers.values().map(|row| configuration::trigger(state, row)).collect()))
+    }
+    fn trigger(&self, id: TriggerId) -> Answer<'_, Listed<Trigger>> {
+        self.look(|state| {
+            let row = state.triggers.get(&id).ok_or_else(|| Problem::not_found("trigger", &id))?;
+            Ok(configuration::trigger(state, row))
+        })
+    }
+    fn save_trigger(&self, by: Actor, trigger: Trigger, expect: Expect) -> Answer<'_, TriggerId> {
+        self.configure(|state| {
+            let id = TriggerId::from(configuration::key(&trigger.id.0, &trigger.name));
+            configuration::put(
+                &mut state.triggers,
+                id.clone(),
+                Trigger { id: id.clone(), ..trigger },
+                &expect,
+                "trigger",
+            )?;
+            state.note(&by, format!("saved trigger {id}"));
+            Ok(id)
+        })
+    }
+    fn delete_trigger(&self, by: Actor, id: TriggerId, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| {
+            configuration::delete(&mut state.triggers, &id, &expect, "trigger")?;
+            state.notifications.values_mut().for_each(|row| row.triggers.retain(|trigger| *trigger != id));
+            state.note(&by, format!("deleted trigger {id}"));
+            Ok(())
+        })
+    }
+
+    fn notifications(&self) -> Answer<'_, Vec<Listed<Notification>>> {
+        self.look(|state| Ok(state.notifications.values().map(configuration::listed).collect()))
+    }
+    fn notification(&self, id: NotificationId) -> Answer<'_, Listed<Notification>> {
+        self.look(|state| {
+            let row = state.notifications.get(&id).ok_or_else(|| Problem::not_found("notification", &id))?;
+            Ok(configuration::listed(row))
+        })
+    }
+    fn save_notification(&self, by: Actor, row: Notification, expect: Expect) -> Answer<'_, NotificationId> {
+        self.configure(|state| {
+            let id = NotificationId::from(configuration::key(&row.id.0, &row.name));
+            let row = Notification { id: id.clone(), ..row };
+            configuration::put(&mut state.notifications, id.clone(), row, &expect, "notification")?;
+            state.note(&by, format!("saved notification {id}"));
+            Ok(id)
+        })
+    }
+    fn delete_notification(&self, by: Actor, id: NotificationId, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| {
+            configuration::delete(&mut state.notifications, &id, &expect, "notification")?;
+            state.note(&by, format!("deleted notification {id}"));
+            Ok(())
+        })
+    }
+}
+
+/// An account with its password.
+pub fn account(user: &str, role: UserRole) -> (UserId, (Account, String)) {
+    let mut letters = user.chars();
+    let name: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let account = Account { user: UserId::from(user), name, role };
+    (UserId::from(user), (account, format!("{user}{PASSWORD}")))
+}
