@@ -178,8 +178,7 @@ impl App {
             );
         }
         let history = HistoryStore::open(&folder.path.join("history.db"))?;
-        let records =
-            Records::start(me, history).map_err(|source| StartError::Io { doing: "start a thread", source })?;
+        let records = Records::new(me, history);
         records.reconcile(&recovered.knowledge)?;
         let configuration = Configuration::open(Arc::new(folder.store))?;
         let identity = Arc::new(folder.identity);

@@ -104,7 +104,7 @@ pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, Instal
         Identity::load(&keys)?
     } else {
         let server = local.identity()?.map_or_else(|| ServerId(u128::from_be_bytes(crate::draw())), |me| me.server);
-        Identity::create_primary(&keys, server, &[settings.name.clone()])?
+        Identity::create_primary(&keys, server, std::slice::from_ref(&settings.name))?
     };
     let me = local.establish(identity.server())?;
     if role == Role::Primary {

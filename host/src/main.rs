@@ -45,11 +45,37 @@ enum Command {
         #[arg(long)]
         fingerprint: Option<String>,
     },
+    /// Judge a driver's library before it is put into a server's driver folder.
+    Driver {
+        #[command(subcommand)]
+        command: DriverCommand,
+    },
     /// Run one driver; started by the server.
     #[command(hide = true)]
     DriverWorker {
         /// The driver's library.
         library: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum DriverCommand {
+    /// Load it, try it, and say what is wrong with it.
+    Check {
+        /// The library.
+        file: PathBuf,
+        /// Settings to open it with (JSON); none are `{}`.
+        #[arg(long)]
+        settings: Option<PathBuf>,
+        /// 1: it loads. 2: it behaves. 3: it endures.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
+        level: u8,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Repeat the random documents of this seed.
+        #[arg(long)]
+        replay: Option<u64>,
     },
 }
 
@@ -69,11 +95,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Command::Driver { command } = arguments.command {
+        return runtime.block_on(check(command));
+    }
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Run { config } => run(config, begun).await,
             Command::Join { config, primary, user, fingerprint } => join(config, primary, user, fingerprint).await,
-            Command::DriverWorker { .. } => Ok(()),
+            Command::DriverWorker { .. } | Command::Driver { .. } => Ok(()),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -120,6 +149,39 @@ fn say(listening: &Listening, data: &std::path::Path, begun: Instant) {
         println!("first login  admin / {password}   (shown once; change it on the account page)");
     }
     println!("ready after {} ms", begun.elapsed().as_millis());
+}
+
+async fn check(command: DriverCommand) -> ExitCode {
+    use onealert_drivers::check;
+    let DriverCommand::Check { file, settings, level, json, replay } = command;
+    let settings = match settings.map(|path| (std::fs::read_to_string(&path), path)) {
+        None => None,
+        Some((Ok(text), path)) => match serde_json::from_str(&text) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                eprintln!("onealert: settings {}: {error}", path.display());
+                return ExitCode::from(2);
+            }
+        },
+        Some((Err(error), path)) => {
+            eprintln!("onealert: settings {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    if !json {
+        println!("level {level}, {} s at most", check::longest(level).as_secs());
+    }
+    let worker = (PathBuf::from("/proc/self/exe"), vec!["driver-worker".to_owned()]);
+    let report = match replay {
+        Some(seed) => check::replay(&file, settings, level, worker, seed).await,
+        None => check::run(&file, settings, level, worker).await,
+    };
+    if json {
+        println!("{}", report.json())
+    } else {
+        println!("{}", report.text())
+    }
+    ExitCode::from(report.exit_code())
 }
 
 async fn join(

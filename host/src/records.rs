@@ -1,9 +1,6 @@
 //! What was sent: written here when an activation ends, gathered on the primary, shown in Sent Notifications.
 
-use std::{
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::sync::Arc;
 
 use onealert_core::{
     effect::Ended,
@@ -23,36 +20,22 @@ use tokio::sync::watch;
 pub struct Records {
     me: Identity,
     store: Arc<HistoryStore>,
-    queue: mpsc::Sender<Ended>,
     grown: watch::Sender<u64>,
 }
 
 impl Records {
-    /// Starts the writing thread.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn start(me: Identity, store: HistoryStore) -> std::io::Result<Records> {
-        let (queue, waiting) = mpsc::channel::<Ended>();
-        let records = Records { me, store: Arc::new(store), queue, grown: watch::Sender::new(0) };
-        // The thread must not keep the queue open itself.
-        let (store, grown) = (records.store.clone(), records.grown.clone());
-        thread::Builder::new().name("records".to_owned()).spawn(move || {
-            while let Ok(first) = waiting.recv() {
-                let batch: Vec<Ended> = std::iter::once(first).chain(waiting.try_iter()).collect();
-                match append(&store, me, &batch) {
-                    Ok(()) => grown.send_modify(|count| *count += batch.len() as u64),
-                    Err(error) => tracing::error!(%error, "records of sent notifications were not stored"),
-                }
-            }
-        })?;
-        Ok(records)
+    /// The records of this server, in this log.
+    pub fn new(me: Identity, store: HistoryStore) -> Records {
+        Records { me, store: Arc::new(store), grown: watch::Sender::new(0) }
     }
 
-    /// Queues the record of an activation that has ended.
-    pub fn ended(&self, record: Ended) {
-        if self.queue.send(record).is_err() {
-            tracing::error!("the thread that writes records has ended");
+    /// Writes the record of an activation that has ended. Durable when it returns, as the core asks: that an activation has
+    /// ended is told to nobody before its record is safe.
+    pub fn ended(&self, record: &Ended) {
+        match append(&self.store, self.me, std::slice::from_ref(record)) {
+            Ok(()) => self.grown.send_modify(|count| *count += 1),
+            // The next start writes it from what is stored of the activation itself.
+            Err(error) => tracing::error!(%error, "the record of a sent notification was not stored"),
         }
     }
 

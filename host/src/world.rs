@@ -63,7 +63,8 @@ impl World for Outside {
 
     fn ended(&mut self, record: Ended) {
         tracing::info!(activation = %record.content.id, name = record.content.name, outcome = ?record.outcome, "ended");
-        self.records.ended(record);
+        // A write to the local disk, once an activation; the loop is told that it blocks.
+        tokio::task::block_in_place(|| self.records.ended(&record));
         self.dirty.notify_one();
     }
 

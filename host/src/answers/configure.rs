@@ -138,7 +138,7 @@ pub(super) async fn save_group(
         problems.push(FieldProblem::new("/name", "is taken by another priority group; choose another"));
     }
     for (index, server) in group.servers.iter().enumerate() {
-        if !config.servers.get(server).is_some_and(|row| !row.deprovisioned) {
+        if config.servers.get(server).is_none_or(|row| row.deprovisioned) {
             problems
                 .push(FieldProblem::new(format!("/servers/{index}"), format!("{server} is not a server of this site")));
         }
