@@ -145,13 +145,17 @@ impl Link {
         loop {
             let nonce = self.nonce.fetch_add(1, Ordering::Relaxed) % 1_000_000_000;
             let attempt = self.device().attempt(command, route, unix_now(), nonce);
+            let left = until.saturating_duration_since(Instant::now());
+            // A way that may be shut leaves time for the next one.
+            let connect = if routes.len() > 0 { left / 2 } else { left };
             let request = Request {
                 method: method(command.method),
                 url: attempt.url.clone(),
                 headers: attempt.headers.clone(),
                 body: command.body.clone().into(),
                 limits: Limits {
-                    deadline: until.saturating_duration_since(Instant::now()),
+                    deadline: left,
+                    connect,
                     body_bytes: LONGEST_ANSWER,
                     // Every command sets a state: a second one changes nothing, a lost one is an alarm not heard.
                     resend: true,
@@ -161,8 +165,7 @@ impl Link {
             let response: Response = match self.client.send(request).await {
                 Ok(response) => response,
                 Err(error) => {
-                    let over = matches!(error.cause, Cause::Deadline(_) | Cause::WrongCertificate { .. });
-                    if !error.was_not_sent() || over {
+                    if !error.was_not_sent() || matches!(error.cause, Cause::WrongCertificate { .. }) {
                         return Err(reason(&error));
                     }
                     if let Some(next) = routes.next() {

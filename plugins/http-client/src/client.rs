@@ -23,7 +23,7 @@ use crate::{
     error::{Cause, HttpError, Step},
     pool::Pool,
     redirect,
-    request::{Request, Response},
+    request::{Limits, Request, Response},
     trust::Trust,
 };
 
@@ -159,9 +159,7 @@ impl Inner {
             let reused = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => connect::open(place, &self.tls(), &request.limits, |step| way.at(step))
-                    .await
-                    .map_err(|cause| way.error(cause))?,
+                None => self.open(place, &request.limits, way).await.map_err(|cause| way.error(cause))?,
             };
             way.at(Step::Send);
             if let Err(error) = connection.sender.ready().await {
@@ -211,6 +209,11 @@ impl Inner {
                 }
             }
         }
+    }
+
+    async fn open(&self, place: &Place, limits: &Limits, way: &Way) -> Result<Connection, Cause> {
+        let opened = connect::open(place, || self.tls(), limits, |step| way.at(step));
+        timeout(limits.connect, opened).await.unwrap_or(Err(Cause::Deadline(limits.connect)))
     }
 
     async fn keep(&self, place: &Place, mut connection: Connection, headers: &HeaderMap) {

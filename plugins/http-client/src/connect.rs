@@ -64,7 +64,7 @@ const ONE_ADDRESS: Duration = Duration::from_secs(2);
 /// Opens a connection. `at` is told how far it came.
 pub(crate) async fn open(
     place: &Place,
-    tls: &Arc<ClientConfig>,
+    tls: impl FnOnce() -> Arc<ClientConfig>,
     limits: &Limits,
     at: impl Fn(Step),
 ) -> Result<Connection, Cause> {
@@ -76,7 +76,7 @@ pub(crate) async fn open(
     at(Step::Tls);
     let name = ServerName::try_from(place.host.clone())
         .map_err(|_| Cause::Tls(format!("`{}` is not a host name", place.host)))?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(tls_cause)?;
+    let stream = TlsConnector::from(tls()).connect(name, stream).await.map_err(tls_cause)?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|shown| Fingerprint::of(shown));
     Ok(Connection { sender: handshake(stream).await?, certificate })
 }
@@ -84,9 +84,10 @@ pub(crate) async fn open(
 async fn dial(place: &Place, limits: &Limits) -> Result<TcpStream, Cause> {
     let found: Vec<SocketAddr> = lookup_host((place.host.as_str(), place.port)).await.map_err(io_cause)?.collect();
     let several = found.len() > 1;
+    let most = limits.connect.min(limits.deadline);
     let mut last = Cause::Io(format!("name `{}` has no address", place.host));
     for addr in found {
-        let time = if several { ONE_ADDRESS.min(limits.deadline / 2) } else { limits.deadline };
+        let time = if several { ONE_ADDRESS.min(most / 2) } else { most };
         match timeout(time, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => {
                 // Requests are one small write each: waiting for more to send would only delay them.
@@ -128,10 +129,10 @@ fn io_cause(error: io::Error) -> Cause {
 fn tls_cause(error: io::Error) -> Cause {
     let mut inner: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|inner| inner as _);
     while let Some(found) = inner {
-        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))) = found.downcast_ref() {
-            if let Some(pin) = other.0.downcast_ref::<NotPinned>() {
-                return Cause::WrongCertificate { found: pin.found.to_string(), wanted: pin.wanted.to_string() };
-            }
+        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))) = found.downcast_ref()
+            && let Some(pin) = other.0.downcast_ref::<NotPinned>()
+        {
+            return Cause::WrongCertificate { found: pin.found.to_string(), wanted: pin.wanted.to_string() };
         }
         inner = found.source();
     }

@@ -54,6 +54,8 @@ impl Request {
 pub struct Limits {
     /// From the call to the last byte of the answer, redirects included.
     pub deadline: Duration,
+    /// Of this, the longest time until a new connection stands, encryption included.
+    pub connect: Duration,
     /// Longest body accepted, counted after decompression.
     pub body_bytes: usize,
     /// What to do when the answer points elsewhere.
@@ -65,9 +67,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 10 s, 16 MiB, no redirects, no second sending.
+    /// 10 s, all of it for the connection if need be; 16 MiB, no redirects, no second sending.
     fn default() -> Limits {
-        Limits { deadline: Duration::from_secs(10), body_bytes: 16 << 20, redirects: Redirects::Return, resend: false }
+        let ten = Duration::from_secs(10);
+        Limits { deadline: ten, connect: ten, body_bytes: 16 << 20, redirects: Redirects::Return, resend: false }
     }
 }
 

@@ -85,14 +85,37 @@ pub(crate) struct Shared {
     device: Mutex<Device>,
     log: Mutex<Vec<Logged>>,
     zones: Zones,
-    faults: watch::Sender<Faults>,
+    faults: watch::Sender<Weather>,
     /// Counts what happened, so that waiting needs no polling.
     changed: watch::Sender<u64>,
     in_flight: Mutex<(usize, usize)>,
     connections: std::sync::atomic::AtomicU64,
 }
 
+/// The faults, and how many times the device has gone down: a server task that was late must not miss a short outage.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Weather {
+    faults: Faults,
+    outages: u64,
+}
+
+impl Weather {
+    fn change(&mut self, change: impl FnOnce(&mut Faults)) {
+        let was_down = self.faults.down;
+        change(&mut self.faults);
+        self.outages += u64::from(self.faults.down && !was_down);
+    }
+}
+
 impl Shared {
+    fn faults(&self) -> Faults {
+        self.faults.borrow().faults.clone()
+    }
+
+    fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        self.faults.send_modify(|weather| weather.change(change));
+    }
+
     fn device(&self) -> MutexGuard<'_, Device> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +144,7 @@ impl AlgoSim {
             device: Mutex::new(device),
             log: Mutex::default(),
             zones,
-            faults: watch::Sender::new(Faults::default()),
+            faults: watch::Sender::new(Weather::default()),
             changed: watch::Sender::new(0),
             in_flight: Mutex::default(),
             connections: Default::default(),
@@ -223,12 +246,12 @@ impl AlgoSim {
 
     /// The faults that are switched on.
     pub fn faults(&self) -> Faults {
-        self.inner.shared.faults.borrow().clone()
+        self.inner.shared.faults()
     }
 
     /// Switches faults on and off.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
-        self.inner.shared.faults.send_modify(change);
+        self.inner.shared.set_faults(change);
     }
 
     /// Ends every connection and closes the ports, as a device does that lost its power; the state is lost.
@@ -279,7 +302,7 @@ impl AlgoSim {
 
 impl Shared {
     fn playing_zone(&self) -> Option<u8> {
-        let faults = self.faults.borrow().clone();
+        let faults = self.faults();
         let device = self.device();
         if device.state().call != Call::Idle || device.multicast_mode() != MulticastMode::Receiver {
             return None;

@@ -84,12 +84,15 @@ async fn serve(shared: Arc<Shared>, listener: TcpListener, port: Port) {
     let Ok(addr) = listener.local_addr() else { return };
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
+    let mut outages = 0;
     loop {
-        let down = faults.borrow_and_update().down;
-        if down {
+        let weather = faults.borrow_and_update().clone();
+        if weather.outages != outages {
+            outages = weather.outages;
             listener = None;
             connections.shutdown().await;
-        } else if listener.is_none() {
+        }
+        if !weather.faults.down && listener.is_none() {
             match TcpListener::bind(addr).await {
                 Ok(opened) => listener = Some(opened),
                 Err(error) => {
@@ -128,7 +131,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, port: Port) {
 }
 
 async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Arc<Shared>, mut stream: S, port: Port) {
-    if shared.faults.borrow().garbage == Some(Garbage::NotHttp) {
+    if shared.faults().garbage == Some(Garbage::NotHttp) {
         let _ = stream.write_all(b"\x00\xff\x13no protocol at all\r\n\r\n").await;
         return;
     }
@@ -190,7 +193,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Body>, port: &Port, conne
     let at = logged.at;
     shared.log().push(logged);
     shared.tell();
-    let faults = shared.faults.borrow().clone();
+    let faults = shared.faults();
     if faults.stall {
         std::future::pending::<()>().await;
     }
@@ -226,9 +229,9 @@ async fn answer(shared: &Arc<Shared>, request: Request<Body>, port: &Port, conne
 async fn silence(shared: Arc<Shared>, time: Duration) {
     // The answer has to leave first.
     tokio::time::sleep(Duration::from_millis(10)).await;
-    shared.faults.send_modify(|faults| faults.down = true);
+    shared.set_faults(|faults| faults.down = true);
     tokio::time::sleep(time).await;
-    shared.faults.send_modify(|faults| faults.down = false);
+    shared.set_faults(|faults| faults.down = false);
     shared.tell();
 }
 
