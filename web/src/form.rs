@@ -24,6 +24,7 @@ pub struct Mistake {
 }
 
 /// A part of a form.
+#[allow(clippy::large_enum_variant)] // a form has some dozens of items, each once
 #[derive(Debug, Clone)]
 pub enum Item {
     /// Begins a frame around fields.

@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Debian packages of the programs that tests talk to.
-const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("haproxy", "/usr/sbin/haproxy")];
+const PACKAGES: &[(&str, &str)] =
+    &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("haproxy", "/usr/sbin/haproxy")];
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -92,7 +93,8 @@ fn skipped(output: &Output) -> Vec<String> {
 
 /// Installs the programs that tests talk to, where this user may; elsewhere the tests say that they skip.
 fn install_peers() {
-    let missing: Vec<&str> = PACKAGES.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package).collect();
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return;
     }
@@ -104,7 +106,10 @@ fn install_peers() {
         (true, _) => &[],
         (false, true) => &["sudo", "-n"],
         (false, false) => {
-            println!("not installed, and this user may not install: {}; tests that need them are skipped", missing.join(" "));
+            println!(
+                "not installed, and this user may not install: {}; tests that need them are skipped",
+                missing.join(" ")
+            );
             return;
         }
     };

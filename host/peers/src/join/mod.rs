@@ -1,7 +1,7 @@
 //! How a server becomes one of the installation: it shows the admin login once and is given a certificate for a key that it
 //! made itself and never shows.
 //!
-//! [`request`] is the joining side, [`JoinService`] the primary's. Until it has a certificate the joiner knows the site only
+//! [`request()`] is the joining side, [`JoinService`] the primary's. Until it has a certificate the joiner knows the site only
 //! by the fingerprint that the primary printed; without one it trusts the site that answers, and says so.
 
 mod request;
