@@ -337,8 +337,6 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, seen: &mut Vec<u8>) -> Optio
                 return Some(request);
             }
         }
-        if stream.read_buf(seen).await.ok().filter(|read| *read > 0).is_none() {
-            return None;
-        }
+        stream.read_buf(seen).await.ok().filter(|read| *read > 0)?;
     }
 }
