@@ -24,12 +24,12 @@ impl Stream {
         Stream(BufReader::new(tcp))
     }
 
-    /// The next line that fits; `None` when the connection ends.
+    /// The next line that fits; `None` when the stream ends: with the last chunk of the answer, or with the connection.
     async fn line(&mut self, fits: impl Fn(&str) -> bool) -> Option<String> {
         let read = async {
             loop {
                 let mut line = String::new();
-                if self.0.read_line(&mut line).await.unwrap_or(0) == 0 {
+                if self.0.read_line(&mut line).await.unwrap_or(0) == 0 || line.trim_end() == "0" {
                     return None;
                 }
                 if fits(line.trim_end()) {

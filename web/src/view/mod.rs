@@ -1,0 +1,13 @@
+//! What pages and API show: plain values, filled in by the host.
+
+mod drivers;
+mod rows;
+mod sent;
+mod status;
+mod who;
+
+pub use drivers::*;
+pub use rows::*;
+pub use sent::*;
+pub use status::*;
+pub use who::*;
