@@ -261,6 +261,8 @@ fn no_banned_crate_and_no_more_crates_than_the_plan_allows() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let crates: BTreeSet<(&str, &str)> = text
         .lines()
+        // The project's own rooms, which cargo shows with their folder, are not what the plan limits.
+        .filter(|line| !line.contains("(/"))
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             Some((words.next()?, words.next()?))
