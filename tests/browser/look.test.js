@@ -85,6 +85,9 @@ test("at 320 pixels no page scrolls sideways", async () => {
       await page.goto(path);
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 320, `${path} is ${width} pixels wide`);
+      // A row is a card here, its columns' names beside the values: the values must leave them room.
+      const rooms = await page.locator("td[data-label], tbody th[data-label]").evaluateAll(cells => cells.map(it => parseFloat(getComputedStyle(it).paddingLeft)));
+      assert.ok(rooms.every(room => room >= 100), `${path} writes values over the names of their columns`);
     }
   }
 });

@@ -35,6 +35,7 @@ struct Shown {
 
 struct Place {
     name: String,
+    text: String,
     class: &'static str,
     sends: bool,
 }
@@ -103,6 +104,7 @@ fn shown(group: GroupView, servers: &[ServerStatus]) -> Shown {
         let known = servers.iter().find(|server| server.id == *id);
         Place {
             name: known.map_or_else(|| id.to_string(), |server| server.name.clone()),
+            text: known.map_or_else(|| "no longer there".to_owned(), |server| server.text.clone()),
             class: known.map_or("off", |server| words::state_class(server.state)),
             sends: group.sends == Some(*id),
         }
