@@ -117,6 +117,12 @@ impl Polygon {
         &self.points
     }
 
+    /// The middle of its box.
+    pub fn middle(&self) -> Point {
+        let lon = f64::midpoint(self.low.lon, self.high.lon);
+        Point { lat: f64::midpoint(self.low.lat, self.high.lat), lon: if lon > 180.0 { lon - 360.0 } else { lon } }
+    }
+
     /// The point in the polygon's own count of longitudes.
     fn own(&self, p: Point) -> Point {
         if self.shifted { Point { lat: p.lat, lon: shift(p.lon) } } else { p }
