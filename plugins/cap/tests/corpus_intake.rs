@@ -97,8 +97,9 @@ async fn one(path: &Path, outcomes: &mut BTreeMap<String, usize>) {
         .into_iter()
         .filter_map(|event| if let Event::Record(record) = event { Some(record) } else { None })
         .collect();
-    // As many verdicts as messages; a document without messages is refused as a whole.
-    assert_eq!(records.len(), messages.as_ref().map_or(1, |count| (*count).max(1)), "{name}: {records:?}");
+    // At least one verdict a message (its end may be recorded too); a document without messages is refused as a whole.
+    let least = messages.as_ref().map_or(1, |count| (*count).max(1));
+    assert!(records.len() >= least, "{name}: {records:?}");
     assert!(records.iter().all(|record| !record.reason.is_empty() && !record.subject.is_empty()), "{name}");
     let fired = records.iter().filter(|record| matches!(record.verdict.as_str(), "fired" | "updated")).count();
     assert!(
