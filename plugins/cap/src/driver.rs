@@ -123,5 +123,3 @@ impl Driver for Cap {
         }
     }
 }
-
-onealert_plugin_api::export_plugin!(Cap, id: "org.onealert.cap", vendor: "OneAlert", name: "CAP alerts and weather feeds");

@@ -20,3 +20,5 @@ pub fn parse_many<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> usize {
         .map(|bytes| wire::read(bytes, wire::Hint::default()).map_or(0, |document| document.messages.len()))
         .sum()
 }
+
+onealert_plugin_api::export_plugin!(driver::Cap, id: "org.onealert.cap", vendor: "OneAlert", name: "CAP alerts and weather feeds");
