@@ -14,7 +14,7 @@ use onealert_core::{
     time::Wall,
     version::{DriverVersion, VersionSet},
 };
-use onealert_drivers::Drivers;
+use onealert_drivers::{DriverState, Drivers};
 use onealert_web::needs::{Live, LogLine, State};
 use tokio::sync::watch;
 
@@ -125,9 +125,13 @@ impl Hub {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// What this server runs.
+    /// What this server runs. A driver whose file has not arrived, or that could not be started, is not there: other servers
+    /// are preferred for what needs it.
     pub fn versions(&self) -> VersionSet {
         versions(self.drivers.status().into_iter().filter_map(|status| {
+            if status.state == DriverState::Failed || self.drivers.file(&status.sha256).is_none() {
+                return None;
+            }
             let version = DriverVersion { version: status.version.parse().ok()?, sha256: status.sha256 };
             Some((DriverId::from(status.id), version))
         }))

@@ -1,12 +1,13 @@
 //! From "something happened" to what is asked of the core: which activations start, which stop. No IO.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use onealert_core::{
     activation::{Content, activation_id},
     config::{Behaviour, Config, DEFAULT_GROUP, Notification, Trigger},
-    ids::{ActivationId, DriverId, EventKey, GroupId, NotificationId, TriggerId},
+    ids::{ActivationId, DriverId, EndpointId, EventKey, GroupId, NotificationId, TriggerId},
     time::{Span, Wall},
+    version::DriverVersion,
 };
 use onealert_plugin_api::document::{Action, TriggerEvent};
 
@@ -162,12 +163,23 @@ fn content(
         priority: notification.priority,
         group: here.config.group_order(group),
         endpoints: notification.endpoints.clone(),
+        needs: needs(here.config, &notification.endpoints),
         accepted: here.wall,
         due: None,
         expires,
         on_takeover: notification.on_takeover,
         payload: Arc::from(text),
     }
+}
+
+/// The drivers that reach these endpoints, as the configuration has enabled them. What is disabled or unknown is on no server
+/// and so speaks for none.
+pub fn needs(config: &Config, endpoints: &[EndpointId]) -> BTreeMap<DriverId, DriverVersion> {
+    let drivers = endpoints.iter().filter_map(|id| config.drivers.get(&config.endpoints.get(id)?.driver));
+    let enabled = drivers.filter(|row| row.enabled);
+    let needed =
+        enabled.map(|row| (row.id.clone(), DriverVersion { version: row.version.clone(), sha256: row.sha256.clone() }));
+    needed.collect()
 }
 
 /// The variables of date and time at acceptance.

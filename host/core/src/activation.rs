@@ -1,14 +1,15 @@
 //! One run of one notification: its frozen content, and what a server knows of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     config::{OnTakeover, Priority},
-    ids::{ActivationId, EndpointId, EventKey, NotificationId, ServerId},
+    ids::{ActivationId, DriverId, EndpointId, EventKey, NotificationId, ServerId},
     time::Wall,
+    version::DriverVersion,
 };
 
 /// The activation that `notification` runs for the event `key`: the same on every server.
@@ -40,6 +41,10 @@ pub struct Content {
     pub group: Vec<ServerId>,
     /// Who receives. An endpoint's place in this list is its index everywhere else.
     pub endpoints: Vec<EndpointId>,
+    /// The drivers that its endpoints need, each with the version and file that the configuration had enabled. A server that
+    /// has them owns it before one that does not ([`crate::version::fit`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<DriverId, DriverVersion>,
     /// When it was accepted, by the ingress server's clock.
     pub accepted: Wall,
     /// For events that every server computes by itself (bells, timers): when it is due. `None`: it came in from outside.

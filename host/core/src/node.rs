@@ -6,14 +6,15 @@ use crate::{
     alive::Peer,
     effect::{Output, Record, Ticket},
     event::Input,
-    ids::{ActivationId, EventKey, Incarnation, ServerId},
+    ids::{ActivationId, DriverId, EventKey, Incarnation, ServerId},
     knowledge::Knowledge,
-    order::{self, Use},
+    order::{self, Use, Worth},
     peer_message::{PeerMessage, Standing},
     run::{Held, Run, Stored},
     stop::StopWait,
     time::{Mono, Now, Span, Wall},
     tuning::Tuning,
+    version::{DriverVersion, Fit, fit},
     view::PeerView,
 };
 
@@ -198,10 +199,16 @@ impl Node {
     pub fn peers(&self) -> Vec<PeerView> {
         self.peers.values().map(|peer| peer.view(self.held_for(peer.id))).collect()
     }
-    /// The server that would own an activation of a priority group if it came in at this moment: the first that is believed
-    /// up and not held. `None` when nobody of the group is believed up; the server that is asked owns it then.
+    /// The server that would own an activation of a priority group if it came in at this moment and needed no driver: the
+    /// first that is believed up and not held. `None` when nobody of the group is believed up; the server that is asked owns
+    /// it then.
     pub fn would_own(&self, group: &[ServerId]) -> Option<ServerId> {
-        order::owner(group, |id| self.use_of(id))
+        self.would_own_with(group, &BTreeMap::new())
+    }
+    /// The same for an activation that needs these drivers: a server that has them, as the configuration has enabled them,
+    /// comes before every one that does not.
+    pub fn would_own_with(&self, group: &[ServerId], needs: &BTreeMap<DriverId, DriverVersion>) -> Option<ServerId> {
+        order::owner(group, |id| self.worth_of(id, needs))
     }
     /// Whether this server takes no new activations because it was asked to stop.
     pub fn is_draining(&self) -> bool {
@@ -238,6 +245,22 @@ impl Node {
             (true, false, true) => Use::Held,
             (true, false, false) => Use::Full,
         }
+    }
+
+    /// How good an owner a server is for an activation that needs these drivers.
+    pub(crate) fn worth_of(&self, id: ServerId, needs: &BTreeMap<DriverId, DriverVersion>) -> Worth {
+        Worth { usable: self.use_of(id), fit: self.fit_of(id, needs) }
+    }
+
+    /// How well a server's drivers suit. Everybody judges by what that server last said of itself, so all that hear it judge
+    /// alike; one that has said nothing yet is trusted, as it is trusted to be up.
+    fn fit_of(&self, id: ServerId, needs: &BTreeMap<DriverId, DriverVersion>) -> Fit {
+        let standing = if id == self.identity.server {
+            Some(&self.standing)
+        } else {
+            self.peers.get(&id).and_then(|peer| peer.standing.as_ref())
+        };
+        standing.map_or(Fit::Matches, |standing| fit(needs, &standing.versions.drivers))
     }
 
     /// How long a server is held for yet, by our judgement or that of any peer that is up.

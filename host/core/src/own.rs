@@ -5,7 +5,7 @@ use crate::{
     effect::{Ended, HaltReason, Outcome, Output},
     ids::{ActivationId, ServerId},
     node::Node,
-    order::Use,
+    order::{Use, Worth},
     run::{Delivering, Run},
 };
 
@@ -107,8 +107,12 @@ impl Node {
             return;
         }
         let first_of_timed = run.is_timed() && run.known.attempt == 0;
-        if first_of_timed && self.use_of(me) != Use::Full && self.would_own(&run.known.content.group) != Some(me) {
-            // Held or leaving: the next server takes it, and this one does not start beside it.
+        let content = &run.known.content;
+        if first_of_timed
+            && self.worth_of(me, &content.needs) != Worth::BEST
+            && self.would_own_with(&content.group, &content.needs) != Some(me)
+        {
+            // Held, leaving, or with other drivers: a better server takes it, and this one does not start beside it.
             return;
         }
         if !run.is_stored() && !run.disk_is_stuck(self.now.mono, self.tuning.suspicion()) {

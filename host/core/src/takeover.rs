@@ -4,7 +4,7 @@ use crate::{
     effect::{Notice, Output},
     ids::{ActivationId, ServerId},
     node::Node,
-    order::Use,
+    order::{Use, Worth},
     run::Run,
     time::{Mono, Span},
 };
@@ -67,12 +67,13 @@ impl Node {
 
     fn reason_to_take_over(&self, run: &Run) -> Option<Why> {
         let (me, now, known) = (self.identity.server, self.now.mono, &run.known);
-        let owner = self.use_of(known.owner);
+        let (group, needs) = (&known.content.group, &known.content.needs);
+        let owner = self.worth_of(known.owner, needs);
         // A running delivery stays where it is while its server lives. What is timed and not begun passes on from a server
-        // that is held or leaving.
-        let passes_on = run.is_timed() && known.attempt == 0 && !known.started && owner != Use::Full;
-        let heir = self.would_own(&known.content.group).unwrap_or(me);
-        let gone = owner == Use::None && !self.is_heard_by_others(known.owner);
+        // that is held or leaving, or whose drivers do not match.
+        let passes_on = run.is_timed() && known.attempt == 0 && !known.started && owner != Worth::BEST;
+        let heir = self.would_own_with(group, needs).unwrap_or(me);
+        let gone = owner.usable == Use::None && !self.is_heard_by_others(known.owner);
         if (gone || passes_on) && heir == me {
             return Some(Why::Heir);
         }

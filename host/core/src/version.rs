@@ -33,6 +33,28 @@ pub struct DriverVersion {
     pub sha256: String,
 }
 
+/// How well a server's drivers suit an activation: greater is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// A driver that it needs is missing: some endpoints cannot be reached from there.
+    Lacks,
+    /// A driver that it needs is there in another version, or as another file.
+    Differs,
+    /// Everything that it needs is there as the configuration has enabled it.
+    Matches,
+}
+
+/// How well the drivers of a server (`has`) suit what is needed.
+pub fn fit(needs: &BTreeMap<DriverId, DriverVersion>, has: &BTreeMap<DriverId, DriverVersion>) -> Fit {
+    let each = needs.iter().map(|(id, wanted)| match has.get(id) {
+        None => Fit::Lacks,
+        Some(found) if found == wanted => Fit::Matches,
+        Some(_) => Fit::Differs,
+    });
+    each.min().unwrap_or(Fit::Matches)
+}
+
 /// What a comparison of two servers says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionVerdict {

@@ -59,6 +59,7 @@ prop_compose! {
             priority: Priority::Page,
             group,
             endpoints: (0..endpoints).map(|index| EndpointId(index.to_string())).collect(),
+            needs: Default::default(),
             accepted: Wall(accepted),
             due: due.map(Wall),
             expires: expires.map(Wall),

@@ -27,6 +27,7 @@ fn content(second: bool) -> Content {
         priority: Priority::Alert,
         group: vec![ServerId(1), ServerId(2)],
         endpoints,
+        needs: Default::default(),
         accepted: Wall(if second { 5 } else { 0 }),
         due: None,
         expires: None,

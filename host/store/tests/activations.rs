@@ -25,6 +25,7 @@ fn knowledge(n: u128) -> Knowledge {
         priority: Priority::Bell,
         group: vec![ServerId(1), ServerId(2)],
         endpoints: vec!["e1".into(), "e2".into()],
+        needs: Default::default(),
         accepted: Wall(0),
         due: None,
         expires: None,

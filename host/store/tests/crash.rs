@@ -148,6 +148,7 @@ fn unfinished() -> Knowledge {
         priority: Priority::Bell,
         group: vec![ME],
         endpoints: Vec::new(),
+        needs: Default::default(),
         accepted: Wall(0),
         due: None,
         expires: None,

@@ -42,6 +42,7 @@ fn ended(id: u128, server: ServerId, attempt: u32, outcome: Outcome) -> Activity
         priority: Priority::Bell,
         group: vec![A, B],
         endpoints: Vec::new(),
+        needs: Default::default(),
         accepted: Wall((id / 2) as i64),
         due: None,
         expires: None,

@@ -463,6 +463,7 @@ pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wa
         priority: Priority::Page,
         group: group.iter().copied().map(id).collect(),
         endpoints: (0..endpoints).map(|endpoint| EndpointId(format!("speaker-{endpoint}"))).collect(),
+        needs: Default::default(),
         accepted,
         due: None,
         expires: None,

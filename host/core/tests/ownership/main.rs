@@ -3,7 +3,7 @@
 
 mod model;
 
-use model::{ALL, Bounds, DUPLICATE, I1, I2, I5, I6, Ownership, Rules, SUCCESS, SUCCESSION};
+use model::{ALL, Bounds, DUPLICATE, I1, I2, I5, I6, MATCHING, Ownership, Rules, SUCCESS, SUCCESSION};
 use stateright::{Checker, HasDiscoveries, Model};
 
 #[test]
@@ -46,6 +46,29 @@ fn a_false_suspicion_and_a_crash() {
 fn a_bell_with_a_crash_a_restart_and_a_cut() {
     let bounds = Bounds { endpoints: 1, crashes: 1, restarts: 1, cuts: 1, timed: true, ..Bounds::default() };
     holds(bounds, &[SUCCESSION]);
+}
+
+#[test]
+fn servers_whose_drivers_do_not_match_and_a_crash() {
+    let bounds = Bounds { endpoints: 1, misfits: 3, crashes: 1, restarts: 1, ..Bounds::default() };
+    holds(bounds, &[SUCCESSION]);
+    holds(Bounds { timed: true, ..bounds }, &[SUCCESSION]);
+}
+
+#[test]
+fn a_driver_that_is_replaced_meanwhile_and_a_crash() {
+    let bounds = Bounds { endpoints: 1, refits: 2, crashes: 1, ..Bounds::default() };
+    holds(bounds, &[SUCCESSION]);
+    // Between the change and the word of it two servers differ about who matches, and a bell may ring twice.
+    holds(Bounds { timed: true, ..bounds }, &[SUCCESSION, DUPLICATE]);
+}
+
+#[test]
+fn without_the_preference_a_server_without_the_driver_sends_beside_one_that_has_it() {
+    let rules = Rules { prefer_matching: false, ..ALL };
+    for timed in [false, true] {
+        breaks(rules, Bounds { endpoints: 1, misfits: 1, timed, ..Bounds::default() }, MATCHING);
+    }
 }
 
 #[test]

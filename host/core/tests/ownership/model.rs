@@ -1,6 +1,8 @@
 //! The ownership rules of the redundancy sheet, section 4.3, as a model: three servers, one activation, every order of events
 //! and faults.
 //!
+//! Servers may have drivers that do not match (`fits`): each knows its own and believes of the others what they last told.
+//!
 //! What it leaves out: clocks and budgets (waiting for a budget is the same as suspecting), the disk (what a server knows is
 //! durable at once), lost and repeated messages (a push may happen at any later time or never, and joins), configuration.
 //! Those are the simulator's.
@@ -31,6 +33,8 @@ pub struct Rules {
     pub take_over: bool,
     /// Rule 5: a successor delivers only when its claim is confirmed, or nobody else is believed up.
     pub claim_needs_confirmation: bool,
+    /// A server whose drivers match is preferred (design, D9).
+    pub prefer_matching: bool,
     /// Rule 8: a server that was away does nothing until every other has answered or is believed down.
     pub ask_before_resuming: bool,
 }
@@ -41,6 +45,7 @@ pub const ALL: Rules = Rules {
     deliver_needs_a_copy: true,
     take_over: true,
     claim_needs_confirmation: true,
+    prefer_matching: true,
     ask_before_resuming: true,
 };
 
@@ -54,6 +59,10 @@ pub struct Bounds {
     pub cuts: u8,
     /// Suspicions of a server that is up and connected.
     pub false_suspicions: u8,
+    /// Servers whose drivers may not match from the beginning.
+    pub misfits: u8,
+    /// Changes of a server's drivers while it runs, from matching to not and back.
+    pub refits: u8,
     /// A timed event: every server knows it from the beginning.
     pub timed: bool,
 }
@@ -104,6 +113,8 @@ impl BitAnd for Set {
 struct Knowledge {
     attempt: u8,
     owner: u8,
+    /// The owner of this attempt has begun; belongs to the claim.
+    started: bool,
     acked: Set,
 }
 
@@ -114,7 +125,8 @@ impl Knowledge {
     fn joined(self, other: Knowledge) -> Knowledge {
         let theirs_is_higher = (other.attempt, self.owner) > (self.attempt, other.owner);
         let (attempt, owner) = if theirs_is_higher { other.claim() } else { self.claim() };
-        Knowledge { attempt, owner, acked: self.acked | other.acked }
+        let started = [self, other].iter().any(|it| it.started && it.claim() == (attempt, owner));
+        Knowledge { attempt, owner, started, acked: self.acked | other.acked }
     }
 }
 
@@ -125,6 +137,8 @@ struct Life {
     /// Who is known to hold the claim as this server knows it. This and what follows is lost in a crash.
     confirmed: Set,
     suspects: Set,
+    /// Whose drivers match, as this server was told; its own place is what is true of itself.
+    fits: Set,
     /// Who has answered since this server was away.
     answered: Set,
     /// Endpoints handed to the driver whose acknowledgement is not recorded.
@@ -151,6 +165,9 @@ pub struct State {
     cuts: u8,
     heals: u8,
     false_suspicions: u8,
+    refits: u8,
+    /// A server without matching drivers has delivered, although one with them was up at that moment.
+    slighted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,6 +187,10 @@ pub enum Action {
     /// The suspected one is heard again.
     Trust(Server, Server),
     TakeOver(Server),
+    /// The first tells the second whether its drivers match.
+    TellFit(Server, Server),
+    /// A driver is replaced on a server: what matched does not any more, or the other way round.
+    Refit(Server),
     Crash(Server),
     Restart(Server),
     Cut(Server, Server),
@@ -186,10 +207,19 @@ impl Ownership {
         Self::others(server).all(|other| state.servers[server].suspects.has(other))
     }
 
-    /// The first of the group that `server` believes up.
-    fn first_up(state: &State, server: Server) -> Server {
-        let up = |other: &Server| *other == server || !state.servers[server].suspects.has(*other);
-        (0..SERVERS).find(up).expect("a server believes in itself")
+    /// The first of the group that `server` believes up and matching; where none matches, the first that is up.
+    fn best_up(&self, state: &State, server: Server) -> Server {
+        let life = &state.servers[server];
+        let up = |other: &Server| *other == server || !life.suspects.has(*other);
+        let fits = |other: &Server| !self.rules.prefer_matching || life.fits.has(*other);
+        let best = (0..SERVERS).filter(up).find(fits);
+        best.or_else(|| (0..SERVERS).find(up)).expect("a server believes in itself")
+    }
+
+    /// Whether a timed event that nobody has begun passes on from its first owner, as `server` sees it.
+    fn passes_on(&self, server: Server, state: &State, knows: Knowledge) -> bool {
+        let fits = !self.rules.prefer_matching || state.servers[server].fits.has(knows.owner.into());
+        self.bounds.timed && knows.attempt == 0 && !knows.started && !fits
     }
 
     fn has_a_copy_elsewhere(state: &State, server: Server) -> bool {
@@ -213,7 +243,9 @@ impl Ownership {
             0 => self.rules.deliver_needs_a_copy && !self.bounds.timed,
             _ => self.rules.deliver_needs_a_copy && self.rules.claim_needs_confirmation,
         };
-        self.may_resume(state, server) && (!needs_a_copy || Self::has_a_copy_elsewhere(state, server))
+        // Another server matches: it takes the event, and this one does not start beside it.
+        let waits = self.passes_on(server, state, knows) && self.best_up(state, server) != server;
+        self.may_resume(state, server) && !waits && (!needs_a_copy || Self::has_a_copy_elsewhere(state, server))
     }
 
     /// Rule 5.
@@ -221,8 +253,9 @@ impl Ownership {
         let life = &state.servers[server];
         let Some(knows) = life.knows.filter(|_| self.rules.take_over) else { return false };
         let unfinished = knows.acked != Set::all(self.bounds.endpoints);
-        let owner_is_gone = usize::from(knows.owner) != server && life.suspects.has(knows.owner.into());
-        unfinished && owner_is_gone && self.may_resume(state, server) && Self::first_up(state, server) == server
+        let gives_up = life.suspects.has(knows.owner.into()) || self.passes_on(server, state, knows);
+        let owner_is_gone = usize::from(knows.owner) != server && gives_up;
+        unfinished && owner_is_gone && self.may_resume(state, server) && self.best_up(state, server) == server
     }
 
     /// Everything that the servers do by themselves. Where this is empty nothing more can happen without a fault.
@@ -245,6 +278,9 @@ impl Ownership {
             actions.push(Action::Arrive(server));
         }
         for other in Self::others(server) {
+            if state.connected(server, other) && state.servers[other].fits.has(server) != life.fits.has(server) {
+                actions.push(Action::TellFit(server, other));
+            }
             let suspected = life.suspects.has(other);
             match (state.connected(server, other), suspected) {
                 (true, true) => actions.push(Action::Trust(server, other)),
@@ -272,6 +308,9 @@ impl Ownership {
             let up = state.servers[server].up;
             if up && state.crashes < bounds.crashes {
                 actions.push(Action::Crash(server));
+            }
+            if up && state.refits < bounds.refits {
+                actions.push(Action::Refit(server));
             }
             if !up && state.restarts < bounds.restarts {
                 actions.push(Action::Restart(server));
@@ -370,9 +409,10 @@ impl Model for Ownership {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let known = Knowledge { attempt: 0, owner: 0, acked: Set::default() };
-        let life = |server| Life {
+        let known = Knowledge { attempt: 0, owner: 0, started: false, acked: Set::default() };
+        let life = |server, fits| Life {
             up: true,
+            fits,
             knows: self.bounds.timed.then_some(known),
             confirmed: Set::default(),
             suspects: Set::default(),
@@ -380,8 +420,10 @@ impl Model for Ownership {
             under_way: Set::default(),
         };
         let trigger = if self.bounds.timed { Trigger::Accepted { degraded: false } } else { Trigger::Awaited };
-        vec![State {
-            servers: std::array::from_fn(life),
+        let few_misfits =
+            |fits: &Set| (0..SERVERS).filter(|server| !fits.has(*server)).count() <= self.bounds.misfits.into();
+        let start = |fits| State {
+            servers: std::array::from_fn(|server| life(server, fits)),
             trigger,
             reached: [0; ENDPOINTS],
             cut: Set::default(),
@@ -390,7 +432,10 @@ impl Model for Ownership {
             cuts: 0,
             heals: 0,
             false_suspicions: 0,
-        }]
+            refits: 0,
+            slighted: false,
+        };
+        (0..1 << SERVERS).map(Set).filter(few_misfits).map(start).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -403,8 +448,9 @@ impl Model for Ownership {
         match action {
             Action::Arrive(server) => {
                 state.trigger = Trigger::Arrived { at: server as u8 };
-                let owner = Self::first_up(before, server) as u8;
-                state.servers[server].knows = Some(Knowledge { attempt: 0, owner, acked: Set::default() });
+                let owner = self.best_up(before, server) as u8;
+                state.servers[server].knows =
+                    Some(Knowledge { attempt: 0, owner, started: false, acked: Set::default() });
             }
             Action::Accept => {
                 let Trigger::Arrived { at } = before.trigger else { return None };
@@ -413,7 +459,12 @@ impl Model for Ownership {
             }
             Action::Push(from, to) => state.push(from, to),
             Action::Deliver(server, endpoint) => {
-                state.servers[server].under_way = state.servers[server].under_way.with(endpoint);
+                let life = &mut state.servers[server];
+                life.under_way = life.under_way.with(endpoint);
+                // Only the passing on of a timed event looks at it.
+                life.knows.as_mut().expect("only what is known is delivered").started = self.bounds.timed;
+                let fits = |server: Server| before.servers[server].fits.has(server);
+                state.slighted |= !fits(server) && Self::others(server).any(|it| before.servers[it].up && fits(it));
                 state.reached[endpoint] += 1;
             }
             Action::Record(server, endpoint) => {
@@ -437,16 +488,28 @@ impl Model for Ownership {
                 let knows = life.knows.as_mut().expect("only what is known is taken over");
                 knows.attempt += 1;
                 knows.owner = server as u8;
+                knows.started = false;
                 life.confirmed = Set::default();
+            }
+            Action::TellFit(from, to) => {
+                let fits = before.servers[from].fits.has(from);
+                let told = &mut state.servers[to].fits;
+                *told = if fits { told.with(from) } else { told.without(from) };
+            }
+            Action::Refit(server) => {
+                state.refits += 1;
+                let fits = &mut state.servers[server].fits;
+                *fits = if fits.has(server) { fits.without(server) } else { fits.with(server) };
             }
             Action::Crash(server) => {
                 state.crashes += 1;
                 let life = &mut state.servers[server];
-                let knows = life.knows;
+                let (knows, fits) = (life.knows, life.fits);
                 let nothing = Set::default();
                 *life = Life {
                     up: false,
                     knows,
+                    fits,
                     confirmed: nothing,
                     suspects: nothing,
                     answered: nothing,
@@ -488,20 +551,27 @@ impl Model for Ownership {
                 !concerned || model.all_reached(state) || !model.is_quiet(state)
             }),
             Property::always(I3, |_, state: &State| {
-                state.crashes + state.cuts + state.false_suspicions > 0 || state.reached.iter().all(|times| *times <= 1)
+                // Where drivers change, two servers may differ for a moment about who matches.
+                let disturbed = state.crashes + state.cuts + state.false_suspicions + state.refits > 0;
+                disturbed || state.reached.iter().all(|times| *times <= 1)
             }),
             Property::always(I4, |_, state: &State| {
-                let most = 1 + state.crashes + state.restarts + state.cuts + state.false_suspicions;
+                let faults = state.crashes + state.restarts + state.cuts + state.false_suspicions;
+                let most = 1 + faults + state.refits;
                 state.reached.iter().all(|times| *times <= most)
             }),
             Property::always(I5, |model: &Ownership, state: &State| {
                 let deliverers = (0..SERVERS).filter(|server| model.may_deliver(state, *server)).count();
-                state.cuts + state.false_suspicions > 0 || deliverers <= 1
+                state.cuts + state.false_suspicions + state.refits > 0 || deliverers <= 1
             }),
             Property::always(I6, |model: &Ownership, state: &State| {
                 let begun = state.reached.iter().any(|times| *times > 0);
                 let concerned = begun && state.crashes <= 1 && state.trigger != Trigger::Accepted { degraded: true };
                 !concerned || model.all_reached(state) || !model.is_quiet(state)
+            }),
+            Property::always(MATCHING, |_, state: &State| {
+                let faults = state.crashes + state.cuts + state.false_suspicions + state.refits;
+                faults > 0 || !state.slighted
             }),
             Property::sometimes(SUCCESS, |model: &Ownership, state: &State| model.all_reached(state)),
             Property::sometimes(SUCCESSION, |model: &Ownership, state: &State| {
@@ -519,6 +589,8 @@ pub const I3: &str = "I3 without faults each endpoint is reached once";
 pub const I4: &str = "I4 an endpoint is not reached more often than there were faults";
 pub const I5: &str = "I5 with crashes only, two servers may never deliver at one moment";
 pub const I6: &str = "I6 with one crash at most, a page that reached anybody reaches everybody";
+pub const MATCHING: &str =
+    "I-D9 without faults nobody delivers whose drivers do not match while a matching server is up";
 /// A run without faults can reach every endpoint.
 pub const SUCCESS: &str = "reached: every endpoint";
 /// A successor can finish: the check looks at takeovers, not only at their absence.

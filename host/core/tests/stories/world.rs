@@ -429,6 +429,7 @@ pub fn page_for(name: &str, endpoints: usize, group: &[ServerId]) -> Content {
         priority: Priority::Page,
         group: group.to_vec(),
         endpoints: (0..endpoints).map(|index| EndpointId(format!("speaker-{index}"))).collect(),
+        needs: Default::default(),
         accepted: Wall(MORNING),
         due: None,
         expires: None,

@@ -109,6 +109,7 @@ mod tests {
             priority: Priority::Bell,
             group: vec![ServerId(1)],
             endpoints: Vec::new(),
+            needs: Default::default(),
             accepted: Wall(0),
             due: None,
             expires: None,
