@@ -250,6 +250,7 @@ impl App {
             versions: hub.versions(),
             started,
             status: String::new(),
+            generation: hub.generation(),
         };
         let identity_of_node = NodeIdentity { server: me.server, incarnation: me.incarnation, boot, started };
         let config = hub.config();

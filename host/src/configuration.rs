@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use onealert_core::{
     config::{BadRow, Change, Config},
     ids::EpochId,
-    replicate::{Digests, Position},
+    replicate::{Digests, Epoch, Position},
 };
 use onealert_store::{
     ConfigStore, StoreError,
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// Where it stands.
     pub position: Position,
+    /// Every generation that led to it, oldest first.
+    pub lineage: Arc<Vec<Epoch>>,
 }
 
 /// Why the configuration could not be read or written.
@@ -98,8 +100,13 @@ impl Configuration {
     /// Folds in what a secondary has received and stored.
     ///
     /// # Errors
-    /// A row is not of its table.
-    pub fn fold(&self, changes: &[Change], position: Position) -> Result<(), BadRow> {
+    /// A row is not of its table, or the database cannot say which generation this is.
+    pub fn fold(&self, changes: &[Change], position: Position) -> Result<(), ConfigurationError> {
+        let lineage = match self.now().lineage.last() {
+            Some(last) if last.id == position.epoch => None,
+            // Another generation begins, once in years.
+            _ => Some(Arc::new(self.store.epochs()?)),
+        };
         {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
             // Readers that hold the snapshot keep it; only then is it copied.
@@ -108,6 +115,9 @@ impl Configuration {
                 config.apply(change)?;
             }
             current.position = position.clone();
+            if let Some(lineage) = lineage {
+                current.lineage = lineage;
+            }
         }
         self.changed.send_replace(position);
         Ok(())
@@ -130,8 +140,8 @@ fn read(store: &dyn ConfigStore) -> Result<Snapshot, ConfigurationError> {
     let Some(loaded) = store.load()? else {
         // A secondary that has just joined: it has no copy yet and waits for its first snapshot.
         let position = Position { epoch: EpochId(0), lsn: 0, digests: Digests::default() };
-        return Ok(Snapshot { config: Arc::default(), position });
+        return Ok(Snapshot { config: Arc::default(), position, lineage: Arc::default() });
     };
     let config = Config::from_rows(loaded.rows)?;
-    Ok(Snapshot { config: Arc::new(config), position: loaded.position })
+    Ok(Snapshot { config: Arc::new(config), position: loaded.position, lineage: Arc::new(loaded.epochs) })
 }

@@ -106,6 +106,7 @@ impl Followers {
             versions: hub.versions(),
             started: hub.started,
             status: String::new(),
+            generation: hub.generation(),
         };
         hub.way.tell(Happened::Standing(Box::new(standing)));
     }

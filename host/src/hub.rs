@@ -11,6 +11,8 @@ use std::{
 use onealert_core::{
     config::{Config, Role, Server},
     ids::{DriverId, Incarnation, ServerId},
+    life::Life,
+    lineage::Generation,
     time::Wall,
     version::{DriverVersion, VersionSet},
 };
@@ -123,6 +125,13 @@ impl Hub {
     /// Whether everything listens.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Which generation its configuration is of, and who is the primary of it.
+    pub fn generation(&self) -> Generation {
+        let now = self.configuration.now();
+        let primary = now.config.primary().map(Into::into);
+        Generation { lineage: now.lineage.to_vec(), primary, life: Life::Active }
     }
 
     /// What this server runs. A driver whose file has not arrived, or that could not be started, is not there: other servers

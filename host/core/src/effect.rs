@@ -89,6 +89,9 @@ pub enum Refusal {
     /// The disk refused the write, so nothing could be promised.
     #[error("the activation could not be stored: {0}")]
     NotStored(String),
+    /// The server was deprovisioned; the caller should ask another one.
+    #[error("this server was deprovisioned and sends nothing; ask another server")]
+    Retired,
     /// The content names no server, or not this one and nobody else.
     #[error("the priority group holds no server")]
     EmptyGroup,
@@ -107,6 +110,8 @@ pub enum HaltReason {
     Stopped,
     /// It expired.
     Expired,
+    /// This server was deprovisioned.
+    Retired,
 }
 
 /// What is kept durable. A restart gives all of them back to `Node::new`.

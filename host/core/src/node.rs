@@ -81,11 +81,13 @@ pub struct Node {
     pub(crate) seq: u64,
     pub(crate) round: u64,
     pub(crate) draining: bool,
+    /// It was deprovisioned: nothing is done any more.
+    pub(crate) retired: bool,
     /// When this server last found that it had been away.
     pub(crate) resumed: Option<Mono>,
     pub(crate) out: Vec<Output>,
     tickets: u64,
-    wake: Option<Mono>,
+    pub(crate) wake: Option<Mono>,
 }
 
 /// A write that is not answered.
@@ -125,6 +127,7 @@ impl Node {
             seq: 0,
             round: 1,
             draining: false,
+            retired: false,
             resumed: None,
             out: Vec::new(),
             tickets: 0,
@@ -144,6 +147,10 @@ impl Node {
     /// Takes in one thing that happened; the outputs are to be carried out in order.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        if self.retired {
+            self.refuse_as_retired(&input);
+            return std::mem::take(&mut self.out);
+        }
         // Whatever comes first after an absence finds this server asking: nothing that waited in a socket may make it go on
         // with what others have taken over meanwhile.
         self.was_late(self.wake.map_or(Span(0), |wake| self.now.mono - wake));
@@ -164,6 +171,10 @@ impl Node {
             Input::Drain => {
                 self.draining = true;
                 self.heartbeat_at = self.now.mono;
+            }
+            Input::Retire => {
+                self.retire();
+                return std::mem::take(&mut self.out);
             }
             Input::Tick { late } => {
                 self.was_late(late);
@@ -221,7 +232,11 @@ impl Node {
             let mine = run.known.owner == me && run.known.ended.is_none() && self.is_due(run);
             mine || run.delivering.is_some() || !run.waiters.is_empty()
         });
-        self.draining && busy.next().is_none() && self.writes.is_empty() && self.stops.is_empty()
+        self.draining && (self.retired || busy.next().is_none() && self.writes.is_empty() && self.stops.is_empty())
+    }
+    /// Whether it was deprovisioned and does nothing any more.
+    pub fn is_retired(&self) -> bool {
+        self.retired
     }
     /// Whether this server came back recently and owns nothing until its hold-down has passed: a peer that is up says so.
     pub fn is_held(&self) -> bool {

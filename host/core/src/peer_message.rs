@@ -7,6 +7,7 @@ use crate::{
     activation::EndpointState,
     ids::{ActivationId, EndpointId, EpochId, ServerId},
     knowledge::Knowledge,
+    lineage::Generation,
     replicate::Position,
     time::Wall,
     version::VersionSet,
@@ -118,4 +119,7 @@ pub struct Standing {
     /// The status line for people, such as `Secondary Standby`.
     #[serde(default)]
     pub status: String,
+    /// Which generations led to its configuration, and who is its primary.
+    #[serde(default)]
+    pub generation: Generation,
 }

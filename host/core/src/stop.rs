@@ -16,7 +16,7 @@ const REMEMBERED: usize = 10_000;
 /// A stop that waits for its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct StopWait {
-    ticket: Ticket,
+    pub(crate) ticket: Ticket,
     /// The activation that the answer names.
     first: ActivationId,
     /// Those whose stop is not safe yet.

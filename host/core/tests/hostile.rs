@@ -184,5 +184,6 @@ fn standing() -> Standing {
         },
         started: Wall(0),
         status: String::new(),
+        generation: Default::default(),
     }
 }

@@ -517,6 +517,7 @@ impl Delivery {
             None => "finished",
             Some(HaltReason::Stopped) => "stopped",
             Some(HaltReason::Expired) => "expired",
+            Some(HaltReason::Retired) => "the server was deprovisioned",
             Some(HaltReason::Yielded) => "yielded",
         };
         let mut by_driver: BTreeMap<DriverId, Vec<u32>> = BTreeMap::new();

@@ -498,5 +498,6 @@ pub(crate) fn standing(started: Wall) -> Standing {
         },
         started,
         status: String::new(),
+        generation: Default::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{A, B, C, Did, World, bell, page, page_for};
 use onealert_core::{
-    effect::{DownReason, Notice, Outcome, Refusal},
+    effect::{DownReason, HaltReason, Notice, Outcome, Refusal},
     event::{Input, LinkSeen},
     ids::{Incarnation, ServerId},
     peer_message::PeerMessage,
@@ -289,4 +289,23 @@ fn the_clock_offset_and_the_round_trip_are_shown() {
     assert!(view.standing.is_some() && view.last_heard.is_some());
     let warned = |did: &Did| matches!(did, Did::Notice(Notice::ClockOffset { peer: B, .. }));
     assert_eq!(world.did.iter().filter(|(_, at, did)| *at == A && warned(did)).count(), 1, "told once");
+}
+
+/// Invariant I12: told once, it delivers nothing more, and what it had accepted is finished by the others.
+#[test]
+fn a_deprovisioned_server_halts_at_once_and_another_one_finishes() {
+    let mut world = settled(&[A, B, C]);
+    world.server(A).pace = 400;
+    let page = page("lockdown", 3);
+    world.trigger(A, &page);
+    world.run(600);
+    world.feed(A, Input::Retire);
+    world.run(3000);
+    let halted = |did: &Did| *did == Did::Halt { activation: page.id, reason: HaltReason::Retired };
+    assert!(world.when(A, halted).is_some());
+    assert_eq!(world.deliveries(page.id).iter().map(|(server, ..)| *server).collect::<Vec<_>>(), [A, B]);
+    assert!(world.when(B, |did| matches!(did, Did::Ended(record) if record.outcome == Outcome::Success)).is_some());
+    let ticket = world.trigger(A, &self::page("another", 1));
+    let refused = |did: &Did| *did == Did::Refused { ticket, reason: Refusal::Retired };
+    assert!(world.when(A, refused).is_some());
 }

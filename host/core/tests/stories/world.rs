@@ -459,5 +459,6 @@ pub fn standing() -> Standing {
         },
         started: Wall(MORNING),
         status: String::new(),
+        generation: Default::default(),
     }
 }

@@ -1,0 +1,201 @@
+//! Generations of the configuration and what it means to meet another one: who follows, who is fenced (redundancy sheet,
+//! section 3.5).
+//!
+//! A *lineage* is a generation with all its ancestors, oldest first, as [`crate::replicate::Epoch`]s. Two lineages of one
+//! installation have a common part; where they part, one of them is the installation's and the other is left behind.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{Role, Server},
+    ids::{EpochId, ServerId},
+    life::Life,
+    replicate::Epoch,
+};
+
+/// What a server tells its peers about the generation it stands in. New in a heartbeat: a peer of another version may not
+/// say it, and then nothing is concluded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Generation {
+    /// Every generation that led to its configuration, oldest first, that one included.
+    #[serde(default)]
+    pub lineage: Vec<Epoch>,
+    /// The primary of the last of them: itself, or whom it follows.
+    #[serde(default)]
+    pub primary: Option<PrimaryAddress>,
+    /// Where it stands in its own life.
+    #[serde(default)]
+    pub life: Life,
+}
+
+/// Who a primary is and where: enough to call it and to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrimaryAddress {
+    /// Its id.
+    pub server: ServerId,
+    /// Its display name.
+    pub name: String,
+    /// `address:port` where its peers reach it.
+    pub mesh: String,
+    /// Base URL of its pages.
+    pub web: String,
+    /// SHA-256 of its certificate's public key, as hexadecimal digits.
+    pub key_sha256: String,
+}
+
+impl From<&Server> for PrimaryAddress {
+    fn from(row: &Server) -> Self {
+        PrimaryAddress {
+            server: row.id,
+            name: row.name.clone(),
+            mesh: row.mesh.clone(),
+            web: row.web.clone(),
+            key_sha256: row.key_sha256.clone(),
+        }
+    }
+}
+
+/// How two lineages stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinship {
+    /// They end in the same generation.
+    Same,
+    /// Ours is the installation's: theirs ends earlier, or in a branch that is left behind.
+    OursCounts,
+    /// Theirs is the installation's.
+    TheirsCounts {
+        /// The generation in which theirs ends.
+        by: EpochId,
+        /// The last record that both have: what we wrote after it is not part of theirs.
+        fork: u64,
+    },
+    /// They have no generation in common: two installations, or nothing is known of one of them.
+    Strangers,
+}
+
+/// Compares two lineages. Both sides of a meeting come to the same end.
+///
+/// The longer one counts when it continues the other. Where both went on from the same generation (two servers were promoted
+/// on two sides of a cut), the one that kept more of it counts, and at equal forks the one with the higher id: nothing is
+/// decided by clocks.
+pub fn kinship(ours: &[Epoch], theirs: &[Epoch]) -> Kinship {
+    let common = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours.id == theirs.id).count();
+    if common == 0 {
+        return Kinship::Strangers;
+    }
+    let ahead = |line: &[Epoch]| line.get(common).map(|epoch| (epoch.fork, epoch.id));
+    match (ahead(ours), ahead(theirs)) {
+        (None, None) => Kinship::Same,
+        (Some(_), None) => Kinship::OursCounts,
+        (None, Some(_)) => theirs_counts(&theirs[common..], u64::MAX),
+        (Some(our_branch), Some(their_branch)) => match our_branch.cmp(&their_branch) {
+            // What we wrote in our own branch is not in theirs, wherever that one began.
+            Ordering::Less => theirs_counts(&theirs[common..], our_branch.0),
+            Ordering::Equal | Ordering::Greater => Kinship::OursCounts,
+        },
+    }
+}
+
+fn theirs_counts(rest: &[Epoch], left_at: u64) -> Kinship {
+    let fork = rest.iter().map(|epoch| epoch.fork).min().unwrap_or(0).min(left_at);
+    let by = rest.last().map_or(EpochId(0), |epoch| epoch.id);
+    Kinship::TheirsCounts { by, fork }
+}
+
+/// What a server does about the generation of a peer that it heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meeting {
+    /// Nothing: the same, an earlier one, one of another installation, or one whose primary the peer did not name.
+    Nothing,
+    /// A primary fences itself: read-only from here on, and the rows after `fork` go into the conflict report.
+    Fence {
+        /// The later generation.
+        by: EpochId,
+        /// The last of our records that it contains.
+        fork: u64,
+    },
+    /// A secondary takes this server as its primary from here on.
+    Follow {
+        /// The later generation.
+        by: EpochId,
+        /// Its primary.
+        primary: PrimaryAddress,
+    },
+}
+
+/// Decides about the generation of a peer that the roster welcomes. `ours` is the lineage of our own configuration.
+pub fn meet(me: ServerId, role: Role, life: Life, ours: &[Epoch], heard: &Generation) -> Meeting {
+    if matches!(life, Life::Inert | Life::Restored) {
+        return Meeting::Nothing;
+    }
+    let Kinship::TheirsCounts { by, fork } = kinship(ours, &heard.lineage) else { return Meeting::Nothing };
+    match (role, &heard.primary) {
+        // Who is the primary of a generation that it does not have yet has just been promoted and knows better.
+        (_, Some(primary)) if primary.server == me => Meeting::Nothing,
+        (Role::Primary, _) => Meeting::Fence { by, fork },
+        (Role::Secondary, Some(primary)) => Meeting::Follow { by, primary: primary.clone() },
+        (Role::Secondary, None) => Meeting::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(steps: &[(u128, u64)]) -> Vec<Epoch> {
+        let parents = std::iter::once(None).chain(steps.iter().map(|(id, _)| Some(EpochId(*id))));
+        steps.iter().zip(parents).map(|((id, fork), parent)| Epoch { id: EpochId(*id), parent, fork: *fork }).collect()
+    }
+
+    fn counts(by: u128, fork: u64) -> Kinship {
+        Kinship::TheirsCounts { by: EpochId(by), fork }
+    }
+
+    #[test]
+    fn a_descendant_counts_and_the_lowest_fork_on_the_way_is_what_both_have() {
+        let (old, new) = (line(&[(1, 0)]), line(&[(1, 0), (2, 100), (3, 90)]));
+        assert_eq!(kinship(&old, &new), counts(3, 90));
+        assert_eq!(kinship(&new, &old), Kinship::OursCounts);
+        assert_eq!(kinship(&new, &new), Kinship::Same);
+    }
+
+    #[test]
+    fn of_two_promotions_on_two_sides_of_a_cut_the_one_that_kept_more_counts_for_both() {
+        let (less, more) = (line(&[(1, 0), (7, 90)]), line(&[(1, 0), (2, 100), (3, 120)]));
+        assert_eq!(kinship(&less, &more), counts(3, 90));
+        assert_eq!(kinship(&more, &less), Kinship::OursCounts);
+        let (low, high) = (line(&[(1, 0), (2, 90)]), line(&[(1, 0), (7, 90)]));
+        assert_eq!(kinship(&low, &high), counts(7, 90));
+        assert_eq!(kinship(&high, &low), Kinship::OursCounts);
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_another_installation_or_from_silence() {
+        assert_eq!(kinship(&line(&[(1, 0)]), &line(&[(9, 0)])), Kinship::Strangers);
+        assert_eq!(kinship(&line(&[(1, 0)]), &[]), Kinship::Strangers);
+        assert_eq!(kinship(&[], &line(&[(1, 0)])), Kinship::Strangers);
+    }
+
+    #[test]
+    fn a_primary_is_fenced_and_a_secondary_follows() {
+        let (old, new) = (line(&[(1, 0)]), line(&[(1, 0), (2, 5)]));
+        let primary = PrimaryAddress {
+            server: ServerId(2),
+            name: "b".to_owned(),
+            mesh: "10.0.0.2:7400".to_owned(),
+            web: String::new(),
+            key_sha256: "bb".to_owned(),
+        };
+        let heard = Generation { lineage: new.clone(), primary: Some(primary.clone()), life: Life::Active };
+        let met = |me, role, life, ours: &[Epoch]| meet(ServerId(me), role, life, ours, &heard);
+        let by = EpochId(2);
+        assert_eq!(met(1, Role::Primary, Life::Active, &old), Meeting::Fence { by, fork: 5 });
+        assert_eq!(met(1, Role::Primary, Life::Opening, &old), Meeting::Fence { by, fork: 5 });
+        assert_eq!(met(3, Role::Secondary, Life::Active, &old), Meeting::Follow { by, primary });
+        assert_eq!(met(3, Role::Secondary, Life::Active, &new), Meeting::Nothing);
+        assert_eq!(met(1, Role::Secondary, Life::Inert, &old), Meeting::Nothing);
+        assert_eq!(met(2, Role::Primary, Life::Active, &old), Meeting::Nothing);
+    }
+}
