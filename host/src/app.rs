@@ -12,7 +12,7 @@ use onealert_core::{
     effect::Refusal,
     ids::{EpochId, Incarnation},
     node::{Identity as NodeIdentity, Node},
-    peer_message::Standing,
+    peer_message::PeerMessage,
     replicate::{Enrolment, PrimaryView, SyncAnswer, SyncHello, answer},
     time::{Span, Wall},
     tuning::{BadTuning, Tuning},
@@ -25,7 +25,7 @@ use onealert_peers::{
     PublisherConfig, PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
     join::JoinService,
 };
-use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, LocalStore, StoreError, local};
+use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, LocalStore, StoreError};
 use onealert_web::{
     ServeConfig,
     needs::{Live, State, Status},
@@ -35,15 +35,18 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     answers::Answers,
+    beats::Beats,
     clock::Clock,
     configuration::{Configuration, ConfigurationError},
     deliver::Deliveries,
     drive::{Driver, Happened, Loop, Taken},
     enrol::Gate,
     follow::{self, Followers},
+    health,
     hub::{Hub, Ring, SyncState},
     install::{self, InstallError},
     intake::Asked,
+    locality::{self, Locality},
     passwords::Passwords,
     records::Records,
     settings::Settings,
@@ -186,11 +189,11 @@ impl App {
 
         // Sound, drivers, deliveries.
         let (way, events) = Loop::new(clock);
-        let interface = folder.local.settings()?.remove(local::NETWORK_INTERFACE);
-        let interface = interface.unwrap_or_else(|| settings.media.interface.clone());
+        let local = Arc::new(folder.local);
+        let own = locality::stored(&local, &settings.media.interface)?;
         std::fs::create_dir_all(&settings.audio)
             .map_err(|source| StartError::Io { doing: "make the audio folder", source })?;
-        let sound = Arc::new(Sound::start(&settings.media, &interface, &settings.audio)?);
+        let sound = Arc::new(Sound::start(&settings.media, own, &settings.audio)?);
         let program = (PathBuf::from("/proc/self/exe"), vec!["driver-worker".to_owned()]);
         let (drivers, driver_events) = Drivers::start(DriverConfig {
             folder: settings.drivers.clone(),
@@ -202,7 +205,8 @@ impl App {
         .map_err(|source| StartError::Io { doing: "open the driver folders", source })?;
         let name = configuration.config().servers.get(&me.server).map_or(settings.name.clone(), |row| row.name.clone());
         let address = settings.listen.mesh.ip().to_string();
-        let deliveries = Deliveries::new(me.server, name.clone(), address, drivers.clone(), sound, way.sender());
+        let deliveries =
+            Deliveries::new(me.server, name.clone(), address, drivers.clone(), sound.clone(), way.sender());
 
         // The hub.
         let (mesh, mesh_events) = Mesh::start(MeshConfig {
@@ -231,6 +235,8 @@ impl App {
             deliveries: deliveries.clone(),
             records: records.clone(),
             passwords: Passwords::new(),
+            beats: Beats::new(Span::millis(settings.timing.heartbeat_ms)),
+            locality: Locality::new(local.clone(), sound),
             live: watch::Sender::new(Arc::new(empty)),
             standing: watch::Sender::default(),
             sync_log: Arc::new(Ring::default()),
@@ -243,15 +249,7 @@ impl App {
         let (stop, stopped) = watch::channel(false);
 
         // The loop.
-        let position = hub.configuration.now().position;
-        let standing = Standing {
-            newest_epoch: position.epoch,
-            position,
-            versions: hub.versions(),
-            started,
-            status: String::new(),
-            generation: hub.generation(),
-        };
+        let standing = health::standing(&hub);
         let identity_of_node = NodeIdentity { server: me.server, incarnation: me.incarnation, boot, started };
         let config = hub.config();
         let others = config.servers.values().filter(|row| row.id != me.server && !row.deprovisioned);
@@ -277,7 +275,6 @@ impl App {
         tokio::spawn(relay(mesh_events, way.clone(), hub.clone()));
 
         // Peers.
-        let local = Arc::new(folder.local);
         let publisher = Publisher::new(PublisherConfig {
             server: me.server,
             roster: roster.clone(),
@@ -324,6 +321,7 @@ impl App {
         tokio::spawn(followers.run(stopped.clone()));
         tokio::spawn(follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
         tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
+        tokio::spawn(follow::health(hub.clone(), heartbeat, stopped.clone()));
         let listening = Listening {
             mesh: mesh_address,
             http: http_address,
@@ -408,7 +406,12 @@ pub async fn submit(way: &Loop, asked: Asked) -> Result<Vec<Taken>, Refusal> {
 async fn relay(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>) {
     while let Some(event) = events.recv().await {
         match event {
-            MeshEvent::Message { from, message, .. } => way.tell(Happened::Message(from, Box::new(message))),
+            MeshEvent::Message { from, message, .. } => {
+                if let PeerMessage::Heartbeat(heartbeat) = &message {
+                    hub.beats.heard(from, hub.clock.now().mono, heartbeat.draining);
+                }
+                way.tell(Happened::Message(from, Box::new(message)));
+            }
             MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
             MeshEvent::TurnedAway { peer, reason } => {
                 let text = format!("server {peer} does not let this server in: {reason}");

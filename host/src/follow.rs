@@ -1,12 +1,15 @@
 //! What a change of the configuration does: who the peers are, which drivers run, what they look after, what this server
 //! says of itself.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use onealert_core::{
     config::{Config, DEFAULT_GROUP, Role, Server},
     ids::{DriverId, GroupId, ServerId},
-    peer_message::Standing,
 };
 use onealert_drivers::{DriverEvent, Enabled};
 use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
@@ -17,12 +20,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::{
     app::submit,
     drive::Happened,
+    health::standing,
     hub::{Duty, Hub},
     intake::{self, Here},
 };
 
 /// How often pages get the live state at most, and at least.
 const LIVE: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(1));
+/// How often this server looks how it is.
+const HEALTH: Duration = Duration::from_secs(5);
+/// How seldom the loop turns at most.
+const LOOP_TURNS: Duration = Duration::from_millis(250);
 /// How often a missing driver file is asked for again.
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
 
@@ -52,7 +60,10 @@ impl Followers {
             let config = self.hub.config();
             self.peers(&config);
             self.drivers(&config);
-            self.standing();
+            if let Some(row) = config.servers.get(&self.hub.server) {
+                self.hub.deliveries.rename(&row.name);
+            }
+            self.hub.way.tell(Happened::Standing(Box::new(standing(&self.hub))));
             self.publisher.committed();
             let fetch = self.missing(&config);
             tokio::select! {
@@ -79,6 +90,7 @@ impl Followers {
             let primary = rows.values().find(|row| row.role == Role::Primary && !row.deprovisioned);
             subscriber.set_primary(primary.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }));
         }
+        self.hub.beats.retain(|id| rows.contains_key(&id));
         self.mesh.set_peers(addresses);
     }
 
@@ -95,20 +107,6 @@ impl Followers {
             settings: row.settings.clone(),
         });
         self.hub.drivers.set_enabled(enabled.collect());
-    }
-
-    fn standing(&self) {
-        let hub = &self.hub;
-        let position = hub.configuration.now().position;
-        let standing = Standing {
-            newest_epoch: position.epoch,
-            position,
-            versions: hub.versions(),
-            started: hub.started,
-            status: String::new(),
-            generation: hub.generation(),
-        };
-        hub.way.tell(Happened::Standing(Box::new(standing)));
     }
 
     /// Files of enabled drivers that are not on this server.
@@ -245,6 +243,31 @@ pub async fn live(hub: Arc<Hub>, dirty: Arc<Notify>, mut stop: watch::Receiver<b
         tokio::select! {
             () = tokio::time::sleep(LIVE.1) => {}
             () = async { dirty.notified().await; tokio::time::sleep(LIVE.0).await } => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Beats this server's own heartbeat while its loop turns, and tells the peers when something about its health changed.
+pub async fn health(hub: Arc<Hub>, heartbeat: Duration, mut stop: watch::Receiver<bool>) {
+    let mut told = crate::health::health(&hub);
+    let mut looked = Instant::now();
+    loop {
+        // The loop wakes at least four times a second, whatever the heartbeat interval.
+        if hub.way.last_turn() < 2 * heartbeat.max(LOOP_TURNS) {
+            let draining = hub.standing.borrow().draining;
+            hub.beats.heard(hub.server, hub.clock.now().mono, draining);
+        }
+        if looked.elapsed() >= HEALTH {
+            looked = Instant::now();
+            let health = crate::health::health(&hub);
+            if health != told {
+                hub.way.tell(Happened::Standing(Box::new(standing(&hub))));
+                told = health;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(heartbeat) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }

@@ -21,8 +21,8 @@ use onealert_web::needs::{Live, LogLine, State};
 use tokio::sync::watch;
 
 use crate::{
-    clock::Clock, configuration::Configuration, deliver::Deliveries, drive::Loop, passwords::Passwords,
-    records::Records, settings::Settings,
+    beats::Beats, clock::Clock, configuration::Configuration, deliver::Deliveries, drive::Loop, locality::Locality,
+    passwords::Passwords, records::Records, settings::Settings,
 };
 
 /// How many lines of the synchronisation log are kept in memory.
@@ -62,6 +62,10 @@ pub struct Hub {
     pub sync_log: Arc<Ring>,
     /// Whether a secondary is connected to its primary and in step; why not otherwise.
     pub sync_state: watch::Sender<SyncState>,
+    /// The last heartbeats of every server.
+    pub beats: Beats,
+    /// The two settings that are this server's own.
+    pub locality: Locality,
     /// Set once everything listens.
     pub ready: AtomicBool,
     /// Sounds found in the audio folder.

@@ -6,15 +6,18 @@
 
 pub mod answers;
 pub mod app;
+pub mod beats;
 pub mod clock;
 pub mod configuration;
 pub mod deliver;
 pub mod drive;
 pub mod enrol;
 pub mod follow;
+pub mod health;
 pub mod hub;
 pub mod install;
 pub mod intake;
+pub mod locality;
 pub mod passwords;
 pub mod payload;
 pub mod records;

@@ -90,6 +90,14 @@ impl Records {
         self.read(move |store| store.sent_one(activation)).await
     }
 
+    /// Every server that ever carried an activation to its end, as far as this log knows.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn senders(&self) -> Result<Vec<ServerId>, String> {
+        self.read(HistoryStore::senders).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&HistoryStore) -> Result<T, StoreError> + Send + 'static,

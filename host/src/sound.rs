@@ -19,6 +19,7 @@ use onealert_media::{
     ssrc::ssrc,
     witness,
 };
+use onealert_plugin_api::document::RtpDestination;
 use tokio::sync::mpsc;
 
 use crate::{payload::Payload, settings::Media};
@@ -30,13 +31,22 @@ const LISTEN: Duration = Duration::from_millis(60);
 /// Where each running stream's events go.
 type Routes = Arc<Mutex<BTreeMap<u128, mpsc::UnboundedSender<StreamEvent>>>>;
 
+/// How multicast leaves this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlet {
+    /// By which interface.
+    pub interface: Interface,
+    /// To which address, for endpoints that listen to the server's own one.
+    pub multicast: Option<Ipv4Addr>,
+}
+
 /// The server's one voice.
 pub struct Sound {
     engine: Engine,
     renderer: Renderer,
     routes: Routes,
     files: PathBuf,
-    interface: Interface,
+    outlet: Mutex<Outlet>,
 }
 
 impl Sound {
@@ -44,11 +54,7 @@ impl Sound {
     ///
     /// # Errors
     /// The operating system refuses the sender its socket or thread.
-    pub fn start(media: &Media, interface: &str, files: &Path) -> Result<Sound, EngineError> {
-        let interface = match interface.parse::<Ipv4Addr>() {
-            Ok(address) => Interface::Address(address),
-            Err(_) => Interface::Auto,
-        };
+    pub fn start(media: &Media, outlet: Outlet, files: &Path) -> Result<Sound, EngineError> {
         let routes: Routes = Arc::default();
         let sink = {
             let routes = routes.clone();
@@ -67,7 +73,7 @@ impl Sound {
                 }
             }
         };
-        let config = EngineConfig { interface, multicast_ttl: media.ttl, ..EngineConfig::default() };
+        let config = EngineConfig { interface: outlet.interface, multicast_ttl: media.ttl, ..EngineConfig::default() };
         let mut render = RenderConfig::default();
         if !media.speech.is_empty() {
             render.speech_command = media.speech.clone();
@@ -77,8 +83,32 @@ impl Sound {
             renderer: Renderer::new(render),
             routes,
             files: files.to_owned(),
-            interface,
+            outlet: Mutex::new(outlet),
         })
+    }
+
+    /// How multicast leaves at present.
+    pub fn outlet(&self) -> Outlet {
+        *self.outlet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets multicast leave this way, from the next stream on.
+    pub fn leave_by(&self, outlet: Outlet) {
+        *self.outlet.lock().unwrap_or_else(PoisonError::into_inner) = outlet;
+        self.engine.leave_by(outlet.interface);
+    }
+
+    /// Where a driver's destinations are, with the server's own multicast address where a driver leaves it to the server.
+    ///
+    /// # Errors
+    /// A destination is left to the server, and the server has no multicast address.
+    pub fn placed(&self, mut rtp: Vec<RtpDestination>) -> Result<Vec<RtpDestination>, String> {
+        let multicast = self.outlet().multicast;
+        for open in rtp.iter_mut().filter(|rtp| rtp.address.is_unspecified()) {
+            let address = multicast.ok_or("this server has no Multicast IP Address; set it under Local Settings")?;
+            open.address = IpAddr::V4(address);
+        }
+        Ok(rtp)
     }
 
     /// What an activation sounds like; `None` for one without sound. Blocks: speech takes a moment the first time.
@@ -149,7 +179,7 @@ impl Sound {
             return Vec::new();
         }
         let theirs: Vec<u32> = others.iter().map(|server| ssrc(activation.0, server.0)).collect();
-        let interface = match self.interface {
+        let interface = match self.outlet().interface {
             Interface::Address(address) => address,
             Interface::Auto => Ipv4Addr::UNSPECIFIED,
         };
@@ -169,7 +199,7 @@ impl Sound {
 }
 
 /// The media engine's form of what a driver prepared.
-pub fn destination(key: u64, rtp: &onealert_plugin_api::document::RtpDestination) -> Destination {
+pub fn destination(key: u64, rtp: &RtpDestination) -> Destination {
     use onealert_media::codec::Codec as Media;
     use onealert_plugin_api::document::Codec;
     Destination {

@@ -306,7 +306,7 @@ pub enum PreparedState {
 /// Where audio is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RtpDestination {
-    /// IP address, unicast or multicast.
+    /// IP address, unicast or multicast. `0.0.0.0` stands for the Multicast IP Address of the server that sends.
     pub address: std::net::IpAddr,
     /// UDP port.
     pub port: u16,

@@ -10,7 +10,7 @@ use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 use onealert_core::{
     config::{Endpoint, Notification, PriorityGroup, Trigger, canonical},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, TriggerId, UserId},
+    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub trait Needs: Send + Sync + 'static {
     fn sent(&self, query: SentQuery) -> Answer<'_, SentPage>;
     /// One of them, or the present state of one that runs.
     fn sent_detail(&self, activation: ActivationId) -> Answer<'_, SentDetail>;
+    /// The servers that have a tab in Sent Notifications: on the primary all that are or ever were, on a secondary itself.
+    fn senders(&self) -> Answer<'_, Vec<Sender>>;
     /// The newest lines of a log, newest first.
     fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>>;
 
@@ -97,14 +99,30 @@ pub trait Needs: Send + Sync + 'static {
     /// A request that a device made under the driver's path. Needs no login; the driver judges it.
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer>;
 
+    // Servers.
+
+    /// Gives a server another display name. One that another server has is 422 at `/name`.
+    fn rename_server(&self, by: Actor, id: ServerId, name: String) -> Answer<'_, ()>;
+    /// The settings that are this server's own.
+    fn local_settings(&self) -> Answer<'_, LocalSettingsView>;
+    /// Changes them, on every server, a secondary too. They count at once. Wrong values are 422 at their names.
+    fn save_local_settings(&self, by: Actor, settings: LocalSettings) -> Answer<'_, ()>;
+
     // Priority groups.
 
     /// Every group, `DEFAULT` first.
     fn groups(&self) -> Answer<'_, Vec<GroupView>>;
     /// Creates or replaces a group. A name that is taken is 422 at `/name`; `DEFAULT` keeps its name.
     fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId>;
-    /// Deletes a group; its triggers go to `DEFAULT`, which itself cannot be deleted (422).
-    fn delete_group(&self, by: Actor, id: GroupId, expect: Expect) -> Answer<'_, GroupDeleted>;
+    /// Deletes a group; its triggers go to `move_to`. `DEFAULT` cannot be deleted (422), nor a group that triggers use when
+    /// nothing or no other group is named (422 at `/move_to`).
+    fn delete_group(
+        &self,
+        by: Actor,
+        id: GroupId,
+        move_to: Option<GroupId>,
+        expect: Expect,
+    ) -> Answer<'_, GroupDeleted>;
 
     // Endpoints.
 

@@ -2,7 +2,7 @@
 
 use onealert_core::{
     config::{Endpoint, Notification, PriorityGroup, Trigger},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, TriggerId},
+    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId},
 };
 use serde_json::Value;
 
@@ -39,6 +39,12 @@ impl Caller {
     pub async fn sent_detail(&self, activation: ActivationId) -> Result<SentDetail, Problem> {
         self.require(Action::Look)?;
         self.needs.sent_detail(activation).await
+    }
+
+    /// The servers that have a tab in Sent Notifications.
+    pub async fn senders(&self) -> Result<Vec<Sender>, Problem> {
+        self.require(Action::Look)?;
+        self.needs.senders().await
     }
 
     /// A log.
@@ -145,6 +151,27 @@ impl Caller {
         judge(&detail.settings_schema, settings, "", detail.etag.is_empty())
     }
 
+    // Servers.
+
+    /// Gives a server another display name.
+    pub async fn rename_server(&self, id: ServerId, mut name: String) -> Result<(), Problem> {
+        self.require_change(Action::Configure)?;
+        refuse(check_name(&mut name))?;
+        self.needs.rename_server(self.actor(), id, name).await
+    }
+
+    /// The settings that are this server's own.
+    pub async fn local_settings(&self) -> Result<LocalSettingsView, Problem> {
+        self.require(Action::LookAtConfiguration)?;
+        self.needs.local_settings().await
+    }
+
+    /// Changes them. A secondary takes them too: they are no configuration.
+    pub async fn save_local_settings(&self, settings: LocalSettings) -> Result<(), Problem> {
+        self.require(Action::ChangeLocalSettings)?;
+        self.needs.save_local_settings(self.actor(), settings).await
+    }
+
     // Priority groups.
 
     /// Every priority group.
@@ -174,10 +201,15 @@ impl Caller {
         self.needs.save_group(self.actor(), group, expect).await
     }
 
-    /// Deletes a priority group.
-    pub async fn delete_group(&self, id: GroupId, expect: Expect) -> Result<GroupDeleted, Problem> {
+    /// Deletes a priority group; its triggers go to another one, which must be named where there are any.
+    pub async fn delete_group(
+        &self,
+        id: GroupId,
+        move_to: Option<GroupId>,
+        expect: Expect,
+    ) -> Result<GroupDeleted, Problem> {
         self.require_change(Action::Configure)?;
-        self.needs.delete_group(self.actor(), id, expect).await
+        self.needs.delete_group(self.actor(), id, move_to, expect).await
     }
 
     // Endpoints.

@@ -19,6 +19,8 @@ pub enum Action {
     EditNotifications,
     /// Change endpoints, triggers, priority groups and drivers.
     Configure,
+    /// Change the settings that are each server's own.
+    ChangeLocalSettings,
     /// See accounts and logs.
     Administer,
 }
@@ -30,7 +32,7 @@ impl Action {
             Action::Look | Action::ChangeOwnPassword => UserRole::Viewer,
             Action::Send => UserRole::Sender,
             Action::LookAtConfiguration | Action::EditNotifications => UserRole::Editor,
-            Action::Configure | Action::Administer => UserRole::Admin,
+            Action::Configure | Action::ChangeLocalSettings | Action::Administer => UserRole::Admin,
         }
     }
 
@@ -42,6 +44,7 @@ impl Action {
             Action::LookAtConfiguration => "see the configuration",
             Action::EditNotifications => "change notifications",
             Action::Configure => "change the configuration",
+            Action::ChangeLocalSettings => "change the settings of this server",
             Action::Administer => "see accounts and logs",
         }
     }
@@ -80,13 +83,14 @@ pub const fn role_name(role: UserRole) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [Action; 7] = [
+    const ALL: [Action; 8] = [
         Action::Look,
         Action::ChangeOwnPassword,
         Action::Send,
         Action::LookAtConfiguration,
         Action::EditNotifications,
         Action::Configure,
+        Action::ChangeLocalSettings,
         Action::Administer,
     ];
 
@@ -100,6 +104,7 @@ mod tests {
             (Action::LookAtConfiguration, [false, false, true, true]),
             (Action::EditNotifications, [false, false, true, true]),
             (Action::Configure, [false, false, false, true]),
+            (Action::ChangeLocalSettings, [false, false, false, true]),
             (Action::Administer, [false, false, false, true]),
         ];
         assert_eq!(table.map(|(action, _)| action), ALL, "each action has a line");

@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) says: Vec<Hold>,
     /// Whom it hears.
     pub(crate) hears: Vec<ServerId>,
+    /// How many activations it says it runs.
+    pub(crate) running: u32,
     /// The question of rule 8 that it has not answered yet.
     pub(crate) asking: Option<u64>,
     /// How we judge it after a return.
@@ -63,6 +65,7 @@ impl Peer {
             echo: None,
             says: Vec::new(),
             hears: Vec::new(),
+            running: 0,
             asking: None,
             hold: HoldDown::default(),
         }
@@ -153,6 +156,7 @@ impl Peer {
             rtt: self.offset.rtt(),
             draining: self.draining,
             held_for,
+            running: self.running,
             standing: self.standing.clone(),
         }
     }

@@ -14,6 +14,7 @@ mod clock;
 pub mod config;
 pub mod effect;
 pub mod event;
+pub mod health;
 mod hold;
 pub mod ids;
 pub mod knowledge;

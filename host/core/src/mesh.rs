@@ -5,6 +5,7 @@ use crate::{
     effect::{DownReason, Notice, Output},
     event::LinkSeen,
     ids::ServerId,
+    knowledge::Knowledge,
     node::Node,
     peer_message::{Echo, Heartbeat, Hold, PeerMessage},
     time::Span,
@@ -151,6 +152,7 @@ impl Node {
         peer.draining = heartbeat.draining;
         peer.says = heartbeat.holds;
         peer.hears = heartbeat.hears;
+        peer.running = heartbeat.running;
         peer.standing = Some(heartbeat.standing);
     }
 
@@ -183,6 +185,12 @@ impl Node {
         }
     }
 
+    /// How many activations this server owns that have not ended.
+    pub fn running(&self) -> u32 {
+        let mine = |known: &Knowledge| known.ended.is_none() && known.owner == self.identity.server;
+        self.active.iter().filter(|id| mine(&self.runs[*id].known)).count() as u32
+    }
+
     fn beat(&mut self, to: ServerId) {
         let now = self.now.mono;
         let held = |peer: &Peer| {
@@ -204,6 +212,7 @@ impl Node {
             draining: self.draining,
             holds,
             hears,
+            running: self.running(),
         };
         let asking = peer.asking;
         self.send(to, PeerMessage::Heartbeat(Box::new(heartbeat)));

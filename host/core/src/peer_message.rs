@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     activation::EndpointState,
+    health::Health,
     ids::{ActivationId, EndpointId, EpochId, ServerId},
     knowledge::Knowledge,
     lineage::Generation,
@@ -83,6 +84,9 @@ pub struct Heartbeat {
     /// The servers that the sender hears: a receiver that does not hear one of them leaves its running activations alone.
     #[serde(default)]
     pub hears: Vec<ServerId>,
+    /// How many activations it owns that have not ended.
+    #[serde(default)]
+    pub running: u32,
 }
 
 /// A server that came back recently, as one of its peers judges it.
@@ -122,4 +126,7 @@ pub struct Standing {
     /// Which generations led to its configuration, and who is its primary.
     #[serde(default)]
     pub generation: Generation,
+    /// How it is, by its own account.
+    #[serde(default)]
+    pub health: Box<Health>,
 }

@@ -39,6 +39,8 @@ pub struct PeerView {
     pub draining: bool,
     /// How much of its hold-down remains.
     pub held_for: Option<Span>,
+    /// How many activations it last said it runs.
+    pub running: u32,
     /// What it last said of itself.
     pub standing: Option<Standing>,
 }

@@ -101,6 +101,7 @@ prop_compose! {
             draining,
             holds: vec![Hold { server: held, remaining_ms }],
             hears: vec![held],
+            running: 0,
         }
     }
 }
@@ -185,5 +186,6 @@ fn standing() -> Standing {
         started: Wall(0),
         status: String::new(),
         generation: Default::default(),
+        health: Default::default(),
     }
 }

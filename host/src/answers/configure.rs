@@ -63,6 +63,11 @@ pub(super) fn expect<T: Serialize>(
     Ok(vec![Expected { table, key: key.to_owned(), row }])
 }
 
+/// The condition that a row is as it was looked at.
+pub(super) fn as_it_is<T: Serialize>(table: Table, key: &str, row: &T) -> Expected {
+    Expected { table, key: key.to_owned(), row: Some(canonical(row)) }
+}
+
 /// A key made from a name: lower case, words joined by dashes, a number behind it where it is taken.
 fn key_from(name: &str, taken: impl Fn(&str) -> bool) -> String {
     let mut base: String =
@@ -162,6 +167,7 @@ pub(super) async fn delete_group(
     answers: &Answers,
     by: Actor,
     id: GroupId,
+    move_to: Option<GroupId>,
     seen: Expect,
 ) -> Result<GroupDeleted, Problem> {
     answers.must_configure()?;
@@ -174,18 +180,42 @@ pub(super) async fn delete_group(
         ));
     }
     let present = config.groups.get(&id).ok_or_else(|| Problem::not_found("priority group", &id))?;
-    let expected = expect(Table::PriorityGroups, id.as_str(), "priority group", Some(present), &seen)?;
-    let moved_to = GroupId::from(DEFAULT_GROUP);
+    let mut expected = expect(Table::PriorityGroups, id.as_str(), "priority group", Some(present), &seen)?;
+    let users: Vec<&Trigger> = config.triggers.values().filter(|trigger| trigger.group == id).collect();
+    let moved_to = if users.is_empty() { None } else { Some(heir(&config, &id, move_to, &users)?) };
     let mut changes = Vec::new();
-    let mut triggers = Vec::new();
-    for trigger in config.triggers.values().filter(|trigger| trigger.group == id) {
-        let moved = Trigger { group: moved_to.clone(), ..trigger.clone() };
-        changes.push(Change::put(Table::Triggers, trigger.id.as_str(), &moved));
-        triggers.push(trigger.id.clone());
+    if let Some(heir) = &moved_to {
+        for trigger in &users {
+            // As it was looked at: a change of the trigger at the same moment is not overwritten.
+            expected.push(as_it_is(Table::Triggers, trigger.id.as_str(), *trigger));
+            let moved = Trigger { group: heir.clone(), ..(*trigger).clone() };
+            changes.push(Change::put(Table::Triggers, trigger.id.as_str(), &moved));
+        }
+        // It must still be there when the triggers arrive.
+        expected.push(as_it_is(Table::PriorityGroups, heir.as_str(), &config.groups[heir]));
     }
+    let triggers = users.into_iter().map(|trigger| trigger.id.clone()).collect();
     changes.push(Change::delete(Table::PriorityGroups, id.as_str()));
-    write(answers, by, format!("deleted priority group {:?}", present.name), changes, expected).await?;
+    let what = match &moved_to {
+        Some(heir) => format!("deleted priority group {:?}; its triggers went to {heir}", present.name),
+        None => format!("deleted priority group {:?}", present.name),
+    };
+    write(answers, by, what, changes, expected).await?;
     Ok(GroupDeleted { moved_to, triggers })
+}
+
+/// The group that takes a deleted group's triggers: named by the caller, there, and another one.
+fn heir(config: &Config, id: &GroupId, named: Option<GroupId>, users: &[&Trigger]) -> Result<GroupId, Problem> {
+    let wrong = |message: String| Err(Problem::invalid(vec![FieldProblem::new("/move_to", message)]));
+    match named {
+        None => {
+            let names: Vec<&str> = users.iter().map(|trigger| trigger.name.as_str()).collect();
+            wrong(format!("must name the group that its triggers go to; in use by: {}", names.join(", ")))
+        }
+        Some(heir) if heir == *id => wrong("must be another group than the one that is deleted".to_owned()),
+        Some(heir) if !config.groups.contains_key(&heir) => wrong(format!("{heir} is not a priority group")),
+        Some(heir) => Ok(heir),
+    }
 }
 
 pub(super) fn endpoints(hub: &Hub) -> Vec<Listed<Endpoint>> {

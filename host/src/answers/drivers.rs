@@ -202,7 +202,7 @@ fn words(status: &onealert_drivers::DriverStatus) -> (State, String) {
 }
 
 /// One line for the status page.
-pub(super) fn brief(hub: &Hub, id: &str) -> (State, String) {
+pub(crate) fn brief(hub: &Hub, id: &str) -> (State, String) {
     let status = hub.drivers.status().into_iter().find(|status| status.id == id);
     status.map_or((State::Bad, "Not running".to_owned()), |status| words(&status))
 }

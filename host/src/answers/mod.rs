@@ -3,7 +3,8 @@
 
 mod accounts;
 mod configure;
-mod drivers;
+pub(crate) mod drivers;
+mod own;
 mod sending;
 mod sent;
 mod status;
@@ -12,7 +13,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use onealert_core::{
     config::{Endpoint, Notification, PriorityGroup, Role, Trigger},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, TriggerId, UserId},
+    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
 };
 use onealert_web::needs::*;
 use serde_json::Value;
@@ -74,6 +75,9 @@ impl Needs for Answers {
     fn sent_detail(&self, activation: ActivationId) -> Answer<'_, SentDetail> {
         Box::pin(async move { sent::detail(&self.0, activation).await })
     }
+    fn senders(&self) -> Answer<'_, Vec<Sender>> {
+        Box::pin(async { sent::senders(&self.0).await })
+    }
     fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>> {
         Box::pin(async move { sent::log(&self.0, log, limit).await })
     }
@@ -110,14 +114,29 @@ impl Needs for Answers {
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
         Box::pin(async move { drivers::http(&self.0, id, request).await })
     }
+    fn rename_server(&self, by: Actor, id: ServerId, name: String) -> Answer<'_, ()> {
+        Box::pin(async move { own::rename(self, by, id, name).await })
+    }
+    fn local_settings(&self) -> Answer<'_, LocalSettingsView> {
+        Box::pin(async { Ok(own::settings(&self.0)) })
+    }
+    fn save_local_settings(&self, by: Actor, settings: LocalSettings) -> Answer<'_, ()> {
+        Box::pin(async move { own::change(&self.0, by, settings).await })
+    }
     fn groups(&self) -> Answer<'_, Vec<GroupView>> {
         Box::pin(async { configure::groups(&self.0).await })
     }
     fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId> {
         Box::pin(async move { configure::save_group(self, by, group, expect).await })
     }
-    fn delete_group(&self, by: Actor, id: GroupId, expect: Expect) -> Answer<'_, GroupDeleted> {
-        Box::pin(async move { configure::delete_group(self, by, id, expect).await })
+    fn delete_group(
+        &self,
+        by: Actor,
+        id: GroupId,
+        move_to: Option<GroupId>,
+        expect: Expect,
+    ) -> Answer<'_, GroupDeleted> {
+        Box::pin(async move { configure::delete_group(self, by, id, move_to, expect).await })
     }
     fn endpoints(&self) -> Answer<'_, Vec<Listed<Endpoint>>> {
         Box::pin(async { Ok(configure::endpoints(&self.0)) })

@@ -10,10 +10,10 @@ use onealert_core::{
 };
 use onealert_store::history::{SentCursor, SentEntry, SentFilter};
 use onealert_web::needs::{
-    EndpointResult, Log, LogLine, Moment, Problem, SentDetail, SentPage, SentQuery, SentRow, State,
+    EndpointResult, Log, LogLine, Moment, Problem, Sender, SentBy, SentDetail, SentPage, SentQuery, SentRow, State,
 };
 
-use crate::{hub::Hub, payload::Payload};
+use crate::{deliver::INTERRUPTED, hub::Hub, payload::Payload};
 
 /// How many entries are looked through for a text before the page says that there are more.
 const LOOKED_THROUGH: usize = 2000;
@@ -87,26 +87,96 @@ fn payload(content: &Content) -> Option<Payload> {
 }
 
 fn row(config: &Config, entry: &SentEntry) -> Option<SentRow> {
-    entry.records.last().map(|record| row_of(config, record))
+    (!entry.records.is_empty()).then(|| row_of(config, &entry.records))
 }
 
-fn row_of(config: &Config, record: &Ended) -> SentRow {
-    let content = &record.content;
+/// One event in one line, whoever sent it. Where servers did not hear each other each wrote a record of the same activation:
+/// an endpoint counts as reached when any of them reached it.
+fn row_of(config: &Config, records: &[Ended]) -> SentRow {
+    let last = records.last().expect("the caller has at least one record");
+    let content = &last.content;
+    let mut sent_by: Vec<SentBy> = Vec::new();
+    for record in records {
+        let part = SentBy {
+            server: record.server,
+            name: server_name(config, record.server),
+            outcome: record.outcome,
+            reached: reached(&record.states),
+            ended: record.ended,
+        };
+        // A server that wrote twice (it died before it knew that its record was safe) is one server.
+        match sent_by.iter_mut().find(|known| known.server == part.server) {
+            Some(known) => *known = part,
+            None => sent_by.push(part),
+        }
+    }
+    let states = merged(records);
     SentRow {
         activation: content.id,
         notification: content.notification.clone(),
         name: content.name.clone(),
         source: payload(content).map(|payload| payload.cause).unwrap_or_default(),
-        server: record.server,
-        server_name: server_name(config, record.server),
-        accepted: content.accepted,
-        ended: record.ended,
-        outcome: record.outcome,
-        reached: reached(&record.states),
-        meant: record.states.len() as u32,
-        attempt: record.attempt,
-        degraded: record.degraded,
+        server: last.server,
+        server_name: server_name(config, last.server),
+        sent_by,
+        accepted: records.iter().map(|record| record.content.accepted).min().unwrap_or(content.accepted),
+        ended: records.iter().map(|record| record.ended).max().unwrap_or(last.ended),
+        outcome: outcome_of(records, &states),
+        reached: reached(&states),
+        meant: states.len() as u32,
+        attempt: last.attempt,
+        degraded: last.degraded,
     }
+}
+
+/// The best that any server reached at each endpoint.
+fn merged(records: &[Ended]) -> Vec<EndpointState> {
+    let mut states = Vec::new();
+    for record in records {
+        for (index, state) in record.states.iter().enumerate() {
+            match states.get_mut(index) {
+                None => states.push(state.clone()),
+                Some(known) if *known < *state => *known = state.clone(),
+                Some(_) => {}
+            }
+        }
+    }
+    states
+}
+
+/// How it ended as a whole. What one server alone says stands; what several say is counted anew over all they reached.
+fn outcome_of(records: &[Ended], states: &[EndpointState]) -> Outcome {
+    let first = records.last().map_or(Outcome::Error, |record| record.outcome);
+    if records.iter().all(|record| record.outcome == first) && first != Outcome::Partial {
+        return first;
+    }
+    if records.iter().any(|record| record.outcome == Outcome::Stopped) {
+        return Outcome::Stopped;
+    }
+    match reached(states) as usize {
+        0 => first,
+        all if all == states.len() => Outcome::Success,
+        _ => Outcome::Partial,
+    }
+}
+
+/// The servers that have a tab.
+pub(super) async fn senders(hub: &Hub) -> Result<Vec<Sender>, Problem> {
+    let config = hub.config();
+    let sender = |id: ServerId, gone: bool| Sender { id, name: server_name(&config, id), gone };
+    if hub.role == Role::Secondary {
+        return Ok(vec![sender(hub.server, false)]);
+    }
+    let found = hub.records.senders().await.map_err(|error| {
+        tracing::error!(%error, "the senders of notifications cannot be read");
+        Problem::internal()
+    })?;
+    let mut rows: Vec<_> = config.servers.values().filter(|row| !row.deprovisioned).collect();
+    rows.sort_by_key(|row| (row.role != Role::Primary, row.enrolled, row.id));
+    let mut senders: Vec<Sender> = rows.into_iter().map(|row| sender(row.id, false)).collect();
+    let gone: Vec<ServerId> = found.into_iter().filter(|id| senders.iter().all(|known| known.id != *id)).collect();
+    senders.extend(gone.into_iter().map(|id| sender(id, true)));
+    Ok(senders)
 }
 
 pub(super) async fn detail(hub: &Hub, id: ActivationId) -> Result<SentDetail, Problem> {
@@ -139,14 +209,19 @@ fn so_far(known: &Knowledge) -> Ended {
 }
 
 fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
+    let row = row_of(config, records);
     let last = records.last().expect("the caller has at least one record");
     let payload = payload(&last.content);
-    let mut timeline = vec![Moment { at: last.content.accepted, text: "Accepted".to_owned() }];
+    let mut timeline = vec![Moment { at: row.accepted, text: "Accepted".to_owned() }];
     if last.degraded {
-        timeline.push(Moment { at: last.content.accepted, text: "Only one server had it at first".to_owned() });
+        timeline.push(Moment { at: row.accepted, text: "Only one server had it at first".to_owned() });
     }
     for record in records {
         let name = server_name(config, record.server);
+        // Accepted on each side of a cut: the same event came in twice.
+        if record.content.accepted != row.accepted {
+            timeline.push(Moment { at: record.content.accepted, text: format!("Accepted on {name} as well") });
+        }
         if record.attempt > 0 {
             let text = format!("Taken over by {name} (attempt {})", record.attempt + 1);
             timeline.push(Moment { at: record.ended.min(record.content.accepted), text });
@@ -155,6 +230,14 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
         timeline.push(Moment { at: record.ended, text });
     }
     timeline.sort_by_key(|moment| moment.at);
+    let by = |index: usize| -> Vec<String> {
+        let acked = |record: &&Ended| matches!(record.states.get(index), Some(EndpointState::Acked { .. }));
+        let mut names: Vec<String> =
+            records.iter().filter(acked).map(|record| server_name(config, record.server)).collect();
+        names.dedup();
+        names
+    };
+    let states = merged(records);
     let result = |(index, state): (usize, &EndpointState)| {
         let target = payload.as_ref().and_then(|payload| payload.targets.get(index));
         let driver = target.and_then(|target| target.driver.as_ref());
@@ -162,6 +245,9 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
         let (state, text, note) = match state {
             EndpointState::Pending => (State::Bad, "Not tried", String::new()),
             EndpointState::Sent => (State::Warning, "Sent, not confirmed", String::new()),
+            EndpointState::Failed { reason } if reason.starts_with(INTERRUPTED) => {
+                (State::Warning, "Interrupted", reason.clone())
+            }
             EndpointState::Failed { reason } => (State::Bad, "Failed", reason.clone()),
             EndpointState::Acked { note } => (State::Ok, "Reached", note.clone()),
         };
@@ -173,17 +259,42 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
             }),
             state,
             text: text.to_owned(),
+            by: by(index),
             note,
             after_ms: None,
         }
     };
     SentDetail {
-        row: row_of(config, last),
+        why: why(row.outcome, &states),
+        row,
         title: payload.as_ref().map(|payload| payload.title.clone()).unwrap_or_default(),
         body: payload.as_ref().map(|payload| payload.body.clone()).unwrap_or_default(),
         timeline,
-        endpoints: last.states.iter().enumerate().map(result).collect(),
+        endpoints: states.iter().enumerate().map(result).collect(),
     }
+}
+
+/// What kept endpoints from being reached, each reason once with how many it concerns.
+fn why(outcome: Outcome, states: &[EndpointState]) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for state in states {
+        let EndpointState::Failed { reason } = state else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    let mut why: Vec<String> = reasons
+        .into_iter()
+        .map(|(reason, count)| match count {
+            1 => format!("1 endpoint: {reason}"),
+            count => format!("{count} endpoints: {reason}"),
+        })
+        .collect();
+    if why.is_empty() && outcome == Outcome::Missed {
+        why.push("It was too late to be sent.".to_owned());
+    }
+    why
 }
 
 fn outcome(outcome: Outcome) -> &'static str {

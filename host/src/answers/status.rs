@@ -1,6 +1,6 @@
 //! The state of the installation, for the status page, the live stream and load balancers.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use onealert_core::{
     activation::EndpointState,
@@ -12,11 +12,11 @@ use onealert_core::{
     view::{Belief, PeerView},
 };
 use onealert_web::needs::{
-    Attention, BalancerStatus, Beat, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
+    Attention, BalancerStatus, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
 };
 
 use super::drivers;
-use crate::hub::Hub;
+use crate::{health, hub::Hub};
 
 /// A loop that has not turned for this long is stuck.
 const STUCK: Duration = Duration::from_secs(2);
@@ -59,6 +59,8 @@ struct Seen {
     peers: Vec<PeerView>,
     owners: Vec<(String, u32, Vec<ServerId>, Option<ServerId>)>,
     activations: Vec<Knowledge>,
+    /// How many activations each owner accepted with one copy only, of those still known.
+    degraded: BTreeMap<ServerId, u32>,
     held: bool,
     resuming: bool,
     draining: bool,
@@ -84,6 +86,10 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
             })
             .collect(),
         activations: node.activations().filter(|known| known.ended.is_none()).cloned().collect(),
+        degraded: node.activations().filter(|known| known.degraded).fold(BTreeMap::new(), |mut count, known| {
+            *count.entry(known.owner).or_default() += 1;
+            count
+        }),
         held: node.is_held(),
         resuming: node.is_resuming(),
         draining: node.is_draining(),
@@ -135,7 +141,7 @@ fn owned(row: &Server, seen: &Seen) -> u32 {
     seen.activations.iter().filter(|known| known.owner == row.id).count() as u32
 }
 
-fn blank(row: &Server, seen: &Seen) -> ServerStatus {
+fn blank(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     ServerStatus {
         id: row.id,
         name: row.name.clone(),
@@ -145,7 +151,7 @@ fn blank(row: &Server, seen: &Seen) -> ServerStatus {
         state: State::Ok,
         text: String::new(),
         heard_ms_ago: None,
-        heartbeats: Vec::new(),
+        heartbeats: hub.beats.of(row.id, seen.now),
         epoch: None,
         position: None,
         lag: None,
@@ -157,10 +163,44 @@ fn blank(row: &Server, seen: &Seen) -> ServerStatus {
         duties: duties(row, seen),
         drivers: Vec::new(),
         running: owned(row, seen),
+        degraded: seen.degraded.get(&row.id).copied().unwrap_or_default(),
+        disk: None,
+        booted: None,
+        licence: licence(hub, row),
     }
 }
 
-fn versions(set: &onealert_core::version::VersionSet) -> std::collections::BTreeMap<String, String> {
+/// What the licence says of a server. Only the primary knows: it counts.
+fn licence(hub: &Hub, row: &Server) -> Option<String> {
+    if hub.role != Role::Primary {
+        return None;
+    }
+    let (config, limit) = (hub.config(), hub.settings.licence.secondaries);
+    let mut secondaries: Vec<&Server> =
+        config.servers.values().filter(|row| row.role == Role::Secondary && !row.deprovisioned).collect();
+    secondaries.sort_by_key(|row| (row.enrolled, row.id));
+    Some(match secondaries.iter().position(|known| known.id == row.id) {
+        None => format!("{} of {limit} secondaries in use", secondaries.len()),
+        Some(place) if place < limit as usize => format!("secondary {} of {limit}", place + 1),
+        Some(_) => format!("not covered: the licence is for {limit} secondaries"),
+    })
+}
+
+/// A disk as pages show it.
+fn disk(disk: onealert_core::health::Disk) -> DiskView {
+    let (state, text) = health::judge(disk);
+    DiskView { free_mib: disk.free_mib, total_mib: disk.total_mib, state, text }
+}
+
+/// A server whose disk is as good as full is not well, whatever else is.
+fn with_disk(mut shown: ServerStatus) -> ServerStatus {
+    if let Some(disk) = shown.disk.as_ref().filter(|disk| disk.state == State::Bad && shown.state != State::Bad) {
+        (shown.state, shown.text) = (State::Bad, format!("Disk: {}", disk.text));
+    }
+    shown
+}
+
+fn versions(set: &onealert_core::version::VersionSet) -> BTreeMap<String, String> {
     [
         ("product", set.product.to_string()),
         ("platform", set.platform.clone()),
@@ -178,11 +218,13 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let duties = duties(row, seen);
     let sends = duties.iter().any(|duty| duty.sends);
     let enabled = config.drivers.values().filter(|driver| driver.enabled);
+    let runs = hub.drivers.status();
     let drivers: Vec<DriverBrief> = enabled
         .map(|driver| {
             let (state, text) = drivers::brief(hub, driver.id.as_str());
-            let version = Some(driver.version.to_string());
-            DriverBrief { id: driver.id.clone(), name: driver.name.clone(), version, state, text }
+            let runs = runs.iter().find(|runs| runs.id == driver.id.as_str());
+            let (version, sha256) = runs.map(|runs| (runs.version.clone(), runs.sha256.clone())).unzip();
+            DriverBrief { id: driver.id.clone(), name: driver.name.clone(), version, sha256, state, text }
         })
         .collect();
     let sync = hub.sync_state.borrow().clone();
@@ -197,7 +239,8 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     } else {
         (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() })
     };
-    ServerStatus {
+    let own = health::health(hub);
+    with_disk(ServerStatus {
         this: true,
         state: state.max(drivers.iter().map(|driver| driver.state.min(State::Warning)).max().unwrap_or(State::Ok)),
         text,
@@ -207,13 +250,14 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         started: Some(hub.started),
         holds: seen.held.then(|| "Came back recently".to_owned()),
         drivers,
-        heartbeats: vec![Beat::Ok],
-        ..blank(row, seen)
-    }
+        disk: own.disk.map(disk),
+        booted: own.booted,
+        ..blank(hub, row, seen)
+    })
 }
 
 fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
-    let mut shown = blank(row, seen);
+    let mut shown = blank(hub, row, seen);
     let Some(peer) = seen.peers.iter().find(|peer| peer.id == row.id) else {
         (shown.state, shown.text) = (State::Warning, "Not heard yet".to_owned());
         return shown;
@@ -232,7 +276,7 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         Belief::Down if peer.draining => (State::Warning, "Draining".to_owned()),
         Belief::Down => (State::Bad, format!("Down, {}", ago())),
     };
-    shown.heartbeats = vec![if peer.belief == Belief::Down { Beat::Missed } else { Beat::Ok }];
+    shown.running = shown.running.max(peer.running);
     shown.holds = peer.held_for.map(|left| format!("owns nothing for {} s more", left.as_millis().div_ceil(1000)));
     if let Some(standing) = &peer.standing {
         shown.epoch = Some(standing.position.epoch.to_string());
@@ -255,17 +299,36 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         let drivers = standing.versions.drivers.iter().map(|(id, version)| {
             let row = config.drivers.get(id);
             let matches = row.is_some_and(|row| row.sha256 == version.sha256);
+            let own = standing.health.drivers.get(id);
+            let own =
+                own.map_or((State::Ok, "Runs".to_owned()), |own| (health::state(own.condition), own.text.clone()));
+            let (state, text) = if matches { own } else { (State::Bad, "Differs from the primary's".to_owned()) };
             DriverBrief {
                 id: id.clone(),
                 name: row.map_or_else(|| id.to_string(), |row| row.name.clone()),
                 version: Some(version.version.to_string()),
-                state: if matches { State::Ok } else { State::Bad },
-                text: if matches { "Runs".to_owned() } else { "Differs from the primary's".to_owned() },
+                sha256: Some(version.sha256.clone()),
+                state,
+                text,
             }
         });
         shown.drivers = drivers.collect();
+        // Enabled, and it does not even have the file.
+        let absent =
+            config.drivers.values().filter(|row| row.enabled && !standing.versions.drivers.contains_key(&row.id));
+        shown.drivers.extend(absent.map(|row| DriverBrief {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            version: None,
+            sha256: None,
+            state: State::Bad,
+            text: "Does not run there".to_owned(),
+        }));
+        shown.drivers.sort_by_key(|driver| driver.name.to_lowercase());
+        shown.disk = standing.health.disk.map(disk);
+        shown.booted = standing.health.booted;
     }
-    shown
+    with_disk(shown)
 }
 
 fn attention(servers: &[ServerStatus]) -> Vec<Attention> {
@@ -286,7 +349,7 @@ fn attention(servers: &[ServerStatus]) -> Vec<Attention> {
             since: None,
             effect: effect.to_owned(),
             action: "Show the server".to_owned(),
-            href: format!("/status?server={}", server.id),
+            href: format!("/status#server-{}", server.id),
         });
     }
     for server in servers {

@@ -20,6 +20,9 @@ use tokio::sync::mpsc;
 use crate::{drive::Happened, payload::Payload, sound::Sound};
 use claims::Claims;
 
+/// How the reason of an endpoint begins that a more urgent notification took away.
+pub const INTERRUPTED: &str = "interrupted by";
+
 /// What a running delivery is told.
 #[derive(Debug)]
 pub(crate) enum Word {
@@ -46,7 +49,8 @@ pub struct Order {
 /// What every delivery needs.
 pub(crate) struct Tools {
     pub server: ServerId,
-    pub server_name: String,
+    /// Changes when an administrator renames this server.
+    pub server_name: Mutex<String>,
     pub server_address: String,
     pub drivers: Drivers,
     pub sound: Arc<Sound>,
@@ -56,6 +60,11 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
+    /// This server's display name at present.
+    pub fn server_name(&self) -> String {
+        self.server_name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Tells a running delivery something; one that has ended no longer cares.
     pub fn tell(&self, activation: ActivationId, word: Word) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +91,7 @@ impl Deliveries {
         report: mpsc::UnboundedSender<Happened>,
     ) -> Deliveries {
         let (claims, running) = Default::default();
+        let server_name = Mutex::new(server_name);
         let tools = Tools { server, server_name, server_address, drivers, sound, report, claims, running };
         Deliveries { tools: Arc::new(tools) }
     }
@@ -124,6 +134,11 @@ impl Deliveries {
     /// Hands a driver's early results to the delivery they belong to.
     pub fn results(&self, activation: ActivationId, results: Vec<Delivered>) {
         self.tools.tell(activation, Word::Results(results));
+    }
+
+    /// This server is called otherwise: what is sent from here on says so.
+    pub fn rename(&self, name: &str) {
+        name.clone_into(&mut self.tools.server_name.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// How many run.

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    Order, Tools, Word,
+    INTERRUPTED, Order, Tools, Word,
     claims::{Claimed, Holder, Thing},
 };
 use crate::{
@@ -102,7 +102,7 @@ impl Delivery {
     ) -> Delivery {
         // The variables of the sending server are filled in by the server that sends.
         let mut variables = Variables::default();
-        variables.set("serverName", tools.server_name.as_str()).set("serverIP", tools.server_address.as_str());
+        variables.set("serverName", tools.server_name()).set("serverIP", tools.server_address.as_str());
         (payload.title, payload.body) = (variables.fill(&payload.title), variables.fill(&payload.body));
         let voice = if payload.audio == Audio::None { Voice::Silent } else { Voice::Rendering };
         Delivery {
@@ -285,10 +285,13 @@ impl Delivery {
                 Some(PreparedState::Ready { rtp }) if rtp.is_empty() => at_once.push(index),
                 Some(PreparedState::Ready { rtp }) => match &self.voice {
                     Voice::Silent => failed.push((index, fail("no audio could be made"))),
-                    _ => {
-                        self.heard_at.insert(index, rtp);
-                        self.await_audio.insert(index);
-                    }
+                    _ => match self.tools.sound.placed(rtp) {
+                        Ok(rtp) => {
+                            self.heard_at.insert(index, rtp);
+                            self.await_audio.insert(index);
+                        }
+                        Err(reason) => failed.push((index, fail(reason))),
+                    },
                 },
                 Some(PreparedState::Failed { reason }) => failed.push((index, fail(reason))),
                 None => failed.push((index, fail("the driver gave no answer for this endpoint"))),
@@ -500,7 +503,7 @@ impl Delivery {
             self.await_audio.remove(index);
             self.kept.remove(index);
         }
-        let reason = format!("interrupted by the more urgent or newer notification {by:?}");
+        let reason = format!("{INTERRUPTED} the more urgent or newer notification {by:?}");
         self.report(indexes.into_iter().map(|index| (index, fail(reason.as_str()))).collect());
     }
 

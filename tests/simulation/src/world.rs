@@ -499,5 +499,6 @@ pub(crate) fn standing(started: Wall) -> Standing {
         started,
         status: String::new(),
         generation: Default::default(),
+        health: Default::default(),
     }
 }

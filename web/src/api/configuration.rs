@@ -6,9 +6,9 @@
 use http::{Method, StatusCode};
 use onealert_core::{
     config::{Endpoint, Notification, PriorityGroup, Trigger},
-    ids::{DriverId, EndpointId, GroupId, NotificationId, TriggerId},
+    ids::{DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Call, Done, Route, general::routes};
@@ -39,7 +39,12 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/groups/{id}" LookAtConfiguration (None) -> (Some("GroupRow")) group: "One priority group.";
     PUT "/groups/{id}" Configure (Some("PriorityGroup")) -> (None) put_group: "Replace a priority group: name and order.";
     DELETE "/groups/{id}" Configure (None) -> (Some("GroupDeleted")) delete_group:
-        "Delete a priority group; its triggers go to DEFAULT.";
+        "Delete a priority group. While triggers use it, move_to names the group that they go to.";
+    PUT "/servers/{id}" Configure (Some("ServerName")) -> (None) put_server: "Give a server another display name.";
+    GET "/local-settings" LookAtConfiguration (None) -> (Some("LocalSettingsView")) local_settings:
+        "The settings that are this server's own.";
+    PUT "/local-settings" ChangeLocalSettings (Some("LocalSettings")) -> (None) put_local_settings:
+        "Change the settings that are this server's own; a secondary takes them too.";
     GET "/drivers" LookAtConfiguration (None) -> (Some("Drivers")) drivers: "Drivers and the files found.";
     GET "/drivers/{id}" LookAtConfiguration (None) -> (Some("DriverDetail")) driver:
         "One driver with its schemas and settings, secrets left out.";
@@ -153,7 +158,29 @@ async fn put_group(call: Call) -> Result<Reply, Problem> {
     Ok(reply::done())
 }
 async fn delete_group(call: Call) -> Result<Reply, Problem> {
-    Ok(reply::json(&call.caller.delete_group(GroupId::from(call.id()), call.request.expect()).await?))
+    let move_to = call.request.query.get("move_to").filter(|id| !id.is_empty()).map(GroupId::from);
+    Ok(reply::json(&call.caller.delete_group(GroupId::from(call.id()), move_to, call.request.expect()).await?))
+}
+
+/// A server's new display name.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerName {
+    name: String,
+}
+
+async fn put_server(call: Call) -> Result<Reply, Problem> {
+    let id: ServerId = call.id().parse().map_err(|_| Problem::not_found("server", call.id()))?;
+    let ServerName { name } = call.request.json()?;
+    call.caller.rename_server(id, name).await?;
+    Ok(reply::done())
+}
+async fn local_settings(call: Call) -> Result<Reply, Problem> {
+    Ok(reply::json(&call.caller.local_settings().await?))
+}
+async fn put_local_settings(call: Call) -> Result<Reply, Problem> {
+    call.caller.save_local_settings(call.request.json()?).await?;
+    Ok(reply::done())
 }
 
 async fn drivers(call: Call) -> Result<Reply, Problem> {

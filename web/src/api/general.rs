@@ -44,6 +44,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/sent" Look (None) -> (Some("SentPage")) sent:
         "Sent notifications, newest first. Filters: q, server, outcome; limit and after for paging.";
     GET "/sent/{id}" Look (None) -> (Some("SentDetail")) sent_detail: "One sent notification with every endpoint.";
+    GET "/senders" Look (None) -> (Some("[Sender]")) senders: "The servers whose sent notifications can be seen here.";
     GET "/session" Look (None) -> (Some("Session")) session: "Who is signed in, and on which server.";
     POST "/logout" Look (None) -> (None) logout: "End the session.";
     POST "/password" ChangeOwnPassword (Some("PasswordChange")) -> (None) password: "Change the own password.";
@@ -137,6 +138,10 @@ async fn stop(call: Call) -> Result<Reply, Problem> {
 async fn sent(call: Call) -> Result<Reply, Problem> {
     let query = pages::sent::query(&call.request.query, 50)?;
     Ok(reply::json(&call.caller.sent(query).await?))
+}
+
+async fn senders(call: Call) -> Result<Reply, Problem> {
+    Ok(reply::json(&call.caller.senders().await?))
 }
 
 async fn sent_detail(call: Call) -> Result<Reply, Problem> {

@@ -19,7 +19,7 @@ use utoipa::{
 };
 
 use super::{
-    Route,
+    Route, configuration,
     document::{
         Created, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
         PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow,
@@ -28,9 +28,10 @@ use super::{
 };
 use crate::{
     needs::{
-        Accepted, Attention, Beat, DriverBrief, DriverOnServer, DriverView, Drivers, Duty, EndpointResult, EventIn,
-        FieldProblem, FoundFile, GroupDeleted, LogLine, Moment, Named, Problem, Running, SentDetail, SentPage, SentRow,
-        ServerStatus, State, Status, UserView,
+        Accepted, Attention, Beat, DiskView, DriverBrief, DriverOnServer, DriverView, Drivers, Duty, EndpointResult,
+        EventIn, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice, LocalSettings, LocalSettingsView, LogLine,
+        Moment, Named, Problem, Running, Sender, SentBy, SentDetail, SentPage, SentRow, ServerStatus, State, Status,
+        UserView,
     },
     reply::{self, Reply},
     roles::role_name,
@@ -41,6 +42,7 @@ use crate::{
     Accepted,
     Attention,
     Created,
+    DiskView,
     DriverBrief,
     DriverDetail,
     DriverOnServer,
@@ -55,6 +57,9 @@ use crate::{
     FoundFile,
     GroupDeleted,
     GroupRow,
+    InterfaceChoice,
+    LocalSettings,
+    LocalSettingsView,
     LogLine,
     Login,
     Message,
@@ -66,10 +71,13 @@ use crate::{
     PriorityGroup,
     Problem,
     Running,
+    Sender,
+    SentBy,
     SentDetail,
     SentPage,
     SentRow,
     ServerStatus,
+    configuration::ServerName,
     Settings,
     State,
     Beat,
@@ -131,10 +139,14 @@ fn operation(route: &Route) -> Operation {
     if route.path.contains("{id}") {
         operation = operation.parameter(text("id", ParameterIn::Path, "The key.", Required::True));
     }
+    if route.method == Method::PUT || route.method == Method::DELETE {
+        let about = "The ETag of the row as it was read; 409 when it has changed since.";
+        operation = operation.parameter(text("If-Match", ParameterIn::Header, about, Required::False));
+    }
     match (&route.method, route.path) {
-        (&Method::PUT | &Method::DELETE, _) => {
-            let about = "The ETag of the row as it was read; 409 when it has changed since.";
-            operation = operation.parameter(text("If-Match", ParameterIn::Header, about, Required::False));
+        (&Method::DELETE, "/groups/{id}") => {
+            let about = "The group that its triggers go to; needed while triggers use it.";
+            operation = operation.parameter(text("move_to", ParameterIn::Query, about, Required::False));
         }
         (_, "/notifications/{id}/send") => {
             let about = "The same key from the same user means the same send: it is not sent twice.";

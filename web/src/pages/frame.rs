@@ -86,7 +86,7 @@ pub struct Pulse {
     pub running_text: String,
 }
 
-const MENU: [(&str, &str, Action); 8] = [
+const MENU: [(&str, &str, Action); 9] = [
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
@@ -94,6 +94,7 @@ const MENU: [(&str, &str, Action); 8] = [
     ("Endpoints", "/endpoints", Action::LookAtConfiguration),
     ("Priority Groups", "/groups", Action::LookAtConfiguration),
     ("Drivers", "/drivers", Action::LookAtConfiguration),
+    ("Local Settings", "/local", Action::LookAtConfiguration),
     ("Logging", "/logs", Action::Administer),
 ];
 
@@ -134,6 +135,8 @@ impl Frame {
 fn notice(done: &str) -> &'static str {
     match done {
         "saved" => "Saved.",
+        "saved-here" => "Saved for this server. It counts from the next announcement on.",
+        "renamed" => "Renamed. The name is on every server within a moment.",
         "deleted" => "Deleted.",
         "enabled" => "Enabled. The driver starts on every server.",
         "disabled" => "Disabled. Its settings and history stay.",

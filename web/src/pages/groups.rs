@@ -7,10 +7,10 @@ use onealert_core::{
     ids::{GroupId, ServerId},
 };
 
-use super::{Frame, caller, confirm::Confirm, edit::belongs_to_form, endpoints::names, expect, not_here, path_to};
+use super::{Frame, caller, edit::belongs_to_form, endpoints::names, expect, not_here, path_to};
 use crate::{
     caller::Caller,
-    form::{Form, FormField},
+    form::{Choice, Form, FormField},
     needs::{Expect, GroupView, Named, Problem, ServerStatus},
     reply::{self, Reply},
     request::{Fields, Request},
@@ -51,6 +51,18 @@ struct GroupPage {
     servers: Vec<Member>,
     triggers: Vec<(String, String)>,
     delete: Option<String>,
+}
+
+/// Asks where the triggers go before the group does.
+#[derive(Template)]
+#[template(path = "group_delete.html")]
+struct DeletePage {
+    frame: Frame,
+    triggers: Vec<String>,
+    action: String,
+    etag: String,
+    form: Form,
+    back: String,
 }
 
 /// A server in the order of the form; only those that are on take part.
@@ -211,28 +223,38 @@ fn moved(order: &mut [(ServerId, bool)], step: &str) {
 async fn delete(request: &Request, caller: &Caller, id: GroupId) -> Result<Reply, Problem> {
     caller.require_change(Action::Configure)?;
     let form = request.form();
+    let mut refused = None;
     if form.text("confirm") == "yes" {
-        caller.delete_group(id, Expect::Etag(form.text("etag"))).await?;
-        return Ok(reply::redirect("/groups?done=deleted"));
+        let move_to = form.get("/move_to").filter(|id| !id.is_empty()).map(GroupId::from);
+        match caller.delete_group(id.clone(), move_to, Expect::Etag(form.text("etag"))).await {
+            Ok(_) => return Ok(reply::redirect("/groups?done=deleted")),
+            Err(problem) if problem.status == 422 && !problem.fields.is_empty() => refused = Some(problem),
+            Err(problem) => return Err(problem),
+        }
     }
     let group = caller.group(&id).await?.listed;
     let path = path_to("/groups", id.as_str());
-    let line = match group.used_by.len() {
-        0 => "No trigger uses it.".to_owned(),
-        n => {
-            let counted = words::count(n, "trigger goes", "triggers go");
-            format!("{counted} to the group {DEFAULT_GROUP}: {}.", names(&group.used_by))
-        }
-    };
-    reply::page(&Confirm {
+    let mut fields = Form::default();
+    if !group.used_by.is_empty() {
+        let others = caller.groups().await?.into_iter().map(|other| other.listed.row).filter(|other| other.id != id);
+        let chosen = form.text("/move_to");
+        let mut choices = vec![Choice::new("", "Choose a priority group", chosen.is_empty())];
+        choices.extend(others.map(|other| Choice::new(other.id.as_str(), &other.name, chosen == other.id.as_str())));
+        fields = fields.field(FormField::select("/move_to", "Its triggers go to", choices).required());
+    }
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    if let Some(problem) = &refused {
+        fields = fields.with_problem(problem);
+    }
+    let page = DeletePage {
         frame: Frame::of(request, caller, format!("Delete {}?", group.row.name)),
-        lines: vec![line],
+        triggers: group.used_by.iter().map(|named| named.name.clone()).collect(),
         action: format!("{path}/delete"),
-        hidden: vec![("etag".to_owned(), group.etag)],
-        class: "stop",
-        button: "Delete priority group".to_owned(),
+        etag: group.etag,
+        form: fields,
         back: path,
-    })
+    };
+    reply::page_with(status, &page)
 }
 
 #[cfg(test)]

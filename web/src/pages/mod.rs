@@ -8,6 +8,7 @@ mod endpoints;
 mod frame;
 mod groups;
 mod list;
+mod local;
 mod logs;
 mod notifications;
 mod problem;
@@ -45,6 +46,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("groups", |request| Box::pin(groups::answer(request))),
     ("endpoints", |request| Box::pin(endpoints::answer(request))),
     ("triggers", |request| Box::pin(triggers::answer(request))),
+    ("local", |request| Box::pin(local::answer(request))),
     ("logs", |request| Box::pin(logs::answer(request))),
     ("login", |request| Box::pin(account::login(request))),
     ("logout", |request| Box::pin(account::logout(request))),

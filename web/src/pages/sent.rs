@@ -8,7 +8,7 @@ use super::{Frame, caller, not_here};
 use crate::{
     caller::Caller,
     form::Choice,
-    needs::{Problem, SentDetail, SentPage, SentQuery, SentRow},
+    needs::{Problem, Sender, SentDetail, SentPage, SentQuery, SentRow},
     reply::{self, Reply},
     request::{Fields, Request, encode},
     words,
@@ -24,11 +24,19 @@ struct ListPage {
     frame: Frame,
     page: SentPage,
     q: String,
-    servers: Vec<Choice>,
+    tabs: Vec<Tab>,
+    server: String,
     outcomes: Vec<Choice>,
     filtered: bool,
     next: Option<String>,
     csv: String,
+}
+
+/// One server's records, or everybody's.
+struct Tab {
+    name: String,
+    href: String,
+    current: bool,
 }
 
 #[derive(Template)]
@@ -84,37 +92,49 @@ fn bad_outcome(word: &str) -> Problem {
 async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
     let query = query(&request.query, PAGE)?;
     let page = caller.sent(query.clone()).await?;
-    let status = caller.status().await?;
-    let mut servers = vec![Choice::new("", "All", query.server.is_none())];
-    servers.extend(
-        status
-            .servers
-            .iter()
-            .map(|server| Choice::new(server.id.to_string(), &server.name, query.server == Some(server.id))),
-    );
+    let tabs = tabs(request, &query, caller.senders().await?);
     let mut outcomes = vec![Choice::new("", "All", query.outcome.is_none())];
     outcomes.extend(
         words::OUTCOMES
             .map(|(outcome, word)| Choice::new(word, words::outcome(outcome), query.outcome == Some(outcome))),
     );
-    let kept: Vec<String> = ["q", "server", "outcome"]
-        .into_iter()
-        .filter_map(|name| {
-            let value = request.query.get(name).filter(|value| !value.is_empty())?;
-            Some(format!("{name}={}&", encode(value)))
-        })
-        .collect();
-    let kept = kept.concat();
+    let kept = kept(request, &["q", "server", "outcome"]);
     reply::page(&ListPage {
         frame: Frame::of(request, caller, "Sent Notifications"),
         next: page.next.as_ref().map(|next| format!("/sent?{kept}after={}", encode(next))),
         csv: format!("/sent/list.csv?{kept}").trim_end_matches(['?', '&']).to_owned(),
-        filtered: !kept.is_empty(),
+        filtered: ["q", "outcome"].iter().any(|name| request.query.get(name).is_some_and(|value| !value.is_empty())),
         q: query.text,
+        server: query.server.map(|id| id.to_string()).unwrap_or_default(),
         page,
-        servers,
+        tabs,
         outcomes,
     })
+}
+
+/// Filters of an address, to be taken along in another one.
+fn kept(request: &Request, names: &[&str]) -> String {
+    let kept = names.iter().filter_map(|name| {
+        let value = request.query.get(name).filter(|value| !value.is_empty())?;
+        Some(format!("{name}={}&", encode(value)))
+    });
+    kept.collect()
+}
+
+/// A tab for all and one for each server; none where there is only one server to show.
+fn tabs(request: &Request, query: &SentQuery, senders: Vec<Sender>) -> Vec<Tab> {
+    if senders.len() < 2 {
+        return Vec::new();
+    }
+    let filters = kept(request, &["q", "outcome"]);
+    let href = |server: &str| format!("/sent?{filters}{server}").trim_end_matches(['?', '&']).to_owned();
+    let all = Tab { name: "All servers".to_owned(), href: href(""), current: query.server.is_none() };
+    let one = |sender: Sender| Tab {
+        name: if sender.gone { format!("{} (deprovisioned)", sender.name) } else { sender.name },
+        href: href(&format!("server={}", sender.id)),
+        current: query.server == Some(sender.id),
+    };
+    std::iter::once(all).chain(senders.into_iter().map(one)).collect()
 }
 
 async fn csv(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
@@ -137,13 +157,18 @@ async fn csv(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
+/// Everybody who sent it.
+fn senders_of(row: &SentRow) -> String {
+    row.sent_by.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(" and ")
+}
+
 fn csv_line(row: &SentRow) -> String {
     let fields = [
         words::iso(row.accepted),
         words::iso(row.ended),
         row.name.clone(),
         row.source.clone(),
-        row.server_name.clone(),
+        senders_of(row),
         row.reached.to_string(),
         row.meant.to_string(),
         words::outcome(row.outcome).to_owned(),

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use askama::Template;
 use http::Method;
-use onealert_core::ids::ActivationId;
+use onealert_core::ids::{ActivationId, ServerId};
 
 use super::{Frame, Stream, caller, confirm::Confirm, frame::Pulse, not_here};
 use crate::{
+    caller::Caller,
     needs::{Attention, Beat, Live, Problem, Running, ServerStatus},
     reply::{self, Reply},
     request::Request,
@@ -22,6 +23,8 @@ struct StatusPage {
     attention: AttentionPart,
     running: RunningPart,
     servers: Vec<ServerParts>,
+    /// Servers are not renamed here or by this user.
+    shut: bool,
 }
 
 struct ServerParts {
@@ -65,10 +68,12 @@ const STALE_MS: u64 = 5000;
 
 /// `/status`.
 pub async fn answer(request: Request) -> Result<Reply, Problem> {
-    let (Method::GET, ["status"]) = (request.method.clone(), &request.parts()[..]) else {
-        return Err(not_here(&request));
-    };
     let caller = caller(&request).await?;
+    match (request.method.clone(), &request.parts()[..]) {
+        (Method::GET, ["status"]) => {}
+        (Method::POST, ["status", "servers", id]) => return rename(&request, &caller, id).await,
+        _ => return Err(not_here(&request)),
+    }
     let status = caller.status().await?;
     let running = caller.running().await?;
     let may_send = caller.can(Action::Send);
@@ -81,11 +86,18 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
         panel: panel(server),
     });
     reply::page(&StatusPage {
+        shut: frame.shut(&caller, Action::Configure),
         frame,
         attention: AttentionPart { attention: status.attention },
         running: RunningPart { running, may_send },
         servers: servers.collect(),
     })
+}
+
+async fn rename(request: &Request, caller: &Caller, id: &str) -> Result<Reply, Problem> {
+    let server: ServerId = id.parse().map_err(|_| Problem::not_found("server", id))?;
+    caller.rename_server(server, request.form().text("/name")).await?;
+    Ok(reply::redirect(&format!("/status?done=renamed#server-{server}")))
 }
 
 /// The parts of a page that change while one looks, by name: what the live stream sends and the script puts in place.

@@ -1,12 +1,14 @@
 //! What pages and API show: plain values, filled in by the host.
 
 mod drivers;
+mod own;
 mod rows;
 mod sent;
 mod status;
 mod who;
 
 pub use drivers::*;
+pub use own::*;
 pub use rows::*;
 pub use sent::*;
 pub use status::*;

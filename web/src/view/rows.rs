@@ -62,12 +62,12 @@ pub struct Sounds {
     pub files: Vec<String>,
 }
 
-/// Deleting a priority group moved its triggers.
+/// A priority group was deleted; its triggers went where the caller said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct GroupDeleted {
-    /// The group that has them after that: `DEFAULT`.
-    #[schema(value_type = String)]
-    pub moved_to: GroupId,
+    /// The group that has them after that; `None` when no trigger used the group.
+    #[schema(value_type = Option<String>)]
+    pub moved_to: Option<GroupId>,
     /// The triggers that moved.
     #[schema(value_type = Vec<String>)]
     pub triggers: Vec<TriggerId>,

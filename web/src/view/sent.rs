@@ -48,11 +48,13 @@ pub struct SentRow {
     pub name: String,
     /// Who or what triggered it, for people.
     pub source: String,
-    /// The server that carried it to its end.
+    /// The server that carried it to its end; where several sent it, the first of `sent_by`.
     #[schema(value_type = String)]
     pub server: ServerId,
     /// That server's name.
     pub server_name: String,
+    /// Every server that sent it. More than one where servers did not hear each other and each sent the same event.
+    pub sent_by: Vec<SentBy>,
     /// When it was accepted.
     #[schema(value_type = i64)]
     pub accepted: Wall,
@@ -72,6 +74,36 @@ pub struct SentRow {
     pub degraded: bool,
 }
 
+/// A server's part in a sent notification.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct SentBy {
+    /// The server.
+    #[schema(value_type = String)]
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// How it ended there.
+    #[schema(value_type = String)]
+    pub outcome: Outcome,
+    /// Endpoints that it reached.
+    pub reached: u32,
+    /// When it ended there.
+    #[schema(value_type = i64)]
+    pub ended: Wall,
+}
+
+/// A server that has a tab in Sent Notifications.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Sender {
+    /// The server.
+    #[schema(value_type = String)]
+    pub id: ServerId,
+    /// Its name.
+    pub name: String,
+    /// It was deprovisioned; what it sent stays readable.
+    pub gone: bool,
+}
+
 /// A sent notification in full.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SentDetail {
@@ -81,6 +113,8 @@ pub struct SentDetail {
     pub title: String,
     /// The text that was shown or spoken.
     pub body: String,
+    /// What kept endpoints from being reached, a sentence a reason; empty when nothing did.
+    pub why: Vec<String>,
     /// What happened when, in order: accepted, taken over, sent, ended.
     pub timeline: Vec<Moment>,
     /// Every endpoint that was meant.
@@ -107,10 +141,12 @@ pub struct EndpointResult {
     pub name: String,
     /// Its driver's name.
     pub driver: String,
-    /// Ok: reached. Warning: sent, not confirmed. Bad: failed or never tried.
+    /// Ok: reached. Warning: sent, not confirmed, or interrupted. Bad: failed or never tried.
     pub state: State,
-    /// The state in words: `Reached`, `Sent, not confirmed`, `Failed`, `Not tried`.
+    /// The state in words: `Reached`, `Sent, not confirmed`, `Interrupted`, `Failed`, `Not tried`.
     pub text: String,
+    /// The names of the servers that reached it; empty where nobody did.
+    pub by: Vec<String>,
     /// What proves it or why it failed.
     pub note: String,
     /// Milliseconds from acceptance to this result, if known.

@@ -93,6 +93,28 @@ pub struct ServerStatus {
     pub drivers: Vec<DriverBrief>,
     /// How many activations it is running.
     pub running: u32,
+    /// How many of the last day's activations it accepted with one copy only.
+    pub degraded: u32,
+    /// The space of its data folder, if it told.
+    pub disk: Option<DiskView>,
+    /// When its operating system was started.
+    #[schema(value_type = Option<i64>)]
+    pub booted: Option<Wall>,
+    /// What the licence says of it; only the primary knows.
+    pub licence: Option<String>,
+}
+
+/// The space of a data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct DiskView {
+    /// Mebibytes that may still be written.
+    pub free_mib: u64,
+    /// Mebibytes of the file system.
+    pub total_mib: u64,
+    /// How well that is.
+    pub state: State,
+    /// The same in words.
+    pub text: String,
 }
 
 /// A server's place in a priority group.
@@ -116,6 +138,8 @@ pub struct DriverBrief {
     pub name: String,
     /// Its version there, if it is there.
     pub version: Option<String>,
+    /// SHA-256 of its file there, if it is there.
+    pub sha256: Option<String>,
     /// How well it is.
     pub state: State,
     /// The state in words.

@@ -95,7 +95,14 @@ async fn scripts_are_told_how_to_sign_in_and_browsers_are_not() {
 #[tokio::test]
 async fn deleting_a_priority_group_says_where_its_triggers_went() {
     let server = Server::start(World::primary()).await;
-    let answer = server.request("DELETE", "/api/v1/groups/pool").user("admin").send().await.is(200).json();
+    let refused = server.request("DELETE", "/api/v1/groups/pool").user("admin").send().await.is(422).json();
+    assert_eq!(refused["fields"][0]["path"], "/move_to", "{refused}");
+    for nowhere in ["nowhere", "pool"] {
+        let path = format!("/api/v1/groups/pool?move_to={nowhere}");
+        server.request("DELETE", &path).user("admin").send().await.is(422);
+    }
+    let path = "/api/v1/groups/pool?move_to=DEFAULT";
+    let answer = server.request("DELETE", path).user("admin").send().await.is(200).json();
     assert_eq!(answer, json!({"moved_to": "DEFAULT", "triggers": ["storm"]}));
     server.request("DELETE", "/api/v1/groups/DEFAULT").user("admin").send().await.is(422);
     let group =

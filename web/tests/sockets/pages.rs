@@ -216,8 +216,12 @@ async fn deleting_asks_and_says_what_hangs_on_it() {
     let cookie = server.sign_in("admin").await;
     let page = post(&server, &cookie, "/groups/pool/delete", &[]).await.is(200);
     let etag = hidden(&page, "etag");
-    page.shows("1 trigger goes to the group DEFAULT: Severe thunderstorm").shows("Delete priority group");
-    post(&server, &cookie, "/groups/pool/delete", &[("confirm", "yes"), ("etag", &etag)]).await.is(303);
+    page.shows("1 trigger uses it: Severe thunderstorm").shows("Its triggers go to").shows("Delete priority group");
+    let sure = [("confirm", "yes"), ("etag", etag.as_str())];
+    post(&server, &cookie, "/groups/pool/delete", &sure).await.is(422).shows("Must name the group");
+    server.get("/groups/pool").cookie(&cookie).send().await.is(200);
+    let chosen = [("confirm", "yes"), ("etag", etag.as_str()), ("/move_to", "DEFAULT")];
+    post(&server, &cookie, "/groups/pool/delete", &chosen).await.is(303);
     server.get("/groups/pool").cookie(&cookie).send().await.is(404);
     post(&server, &cookie, "/endpoints/gym/delete", &[]).await.is(200).shows("taken out of 4 notifications");
     post(&server, &cookie, "/drivers/com.algo.speaker/disable", &[])
@@ -335,4 +339,63 @@ async fn styles_and_script_are_served_for_ever_under_their_revision() {
     let packed = server.get(&path).header("Accept-Encoding", "gzip").send().await.is(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     server.get("/assets/x/..%2Fapp.css").send().await.is(404);
+}
+
+#[tokio::test]
+async fn the_two_local_settings_are_changed_on_a_secondary_and_everything_else_says_why_not() {
+    let server = Server::start(World::secondary()).await;
+    let cookie = server.sign_in("admin").await;
+    let page = server.get("/local").cookie(&cookie).send().await.is(200);
+    page.shows("belong to pa-2 alone").shows("Multicast IP Address").shows("10.0.0.11 (eth0)").hides("disabled");
+    let good = [("/multicast_address", "239.192.0.7"), ("/network_interface", "10.0.0.11")];
+    post(&server, &cookie, "/local", &good).await.is(303);
+    assert_eq!(server.world.change(|state| state.local.multicast_address.clone()), "239.192.0.7");
+    let wrong = [("/multicast_address", "10.1.1.1"), ("/network_interface", "auto")];
+    post(&server, &cookie, "/local", &wrong).await.is(422).shows("Is not a multicast address").shows("10.1.1.1");
+    for path in ["/groups/pool", "/endpoints/gym", "/triggers/storm", "/notifications/lockdown", "/drivers", "/status"]
+    {
+        let page = server.get(path).cookie(&cookie).send().await.is(200);
+        page.shows("This is a secondary server.")
+            .shows("https://10.0.0.11")
+            .shows("Configuration is changed on the primary");
+    }
+    // A user who may not change them sees them shut.
+    let editor = server.sign_in("editor").await;
+    server.get("/local").cookie(&editor).send().await.is(200).shows("fieldset class=\"all\" disabled");
+    post(&server, &editor, "/local", &good).await.is(403);
+}
+
+#[tokio::test]
+async fn a_server_is_renamed_where_its_status_is_shown() {
+    let server = Server::start(World::primary()).await;
+    let cookie = server.sign_in("admin").await;
+    let path = format!("/status/servers/{}", crate::world::PB1);
+    server.get("/status").cookie(&cookie).send().await.is(200).shows(&path);
+    post(&server, &cookie, &path, &[("/name", "pa-2")]).await.is(422).shows("name of another server");
+    post(&server, &cookie, &path, &[("/name", "  ")]).await.is(422);
+    post(&server, &cookie, &path, &[("/name", "Pool building")]).await.is(303);
+    let name = |state: &mut crate::world::Inner| state.status.servers[2].name.clone();
+    assert_eq!(server.world.change(name), "Pool building");
+    let secondary = Server::start(World::secondary()).await;
+    let cookie = secondary.sign_in("admin").await;
+    secondary.get("/status").cookie(&cookie).send().await.is(200).hides(&path);
+    post(&secondary, &cookie, &path, &[("/name", "x")]).await.is(403);
+}
+
+#[tokio::test]
+async fn every_server_that_ever_sent_has_a_tab_and_one_event_of_two_servers_is_one_row() {
+    let server = Server::start(World::primary()).await;
+    let cookie = server.sign_in("viewer").await;
+    let page = server.get("/sent").cookie(&cookie).send().await.is(200);
+    page.shows("All servers").shows("pc-1 (deprovisioned)").shows("pa-1 and pb-1 <span class=\"quiet\">each sent it");
+    let page = server.get(&format!("/sent?server={}", crate::world::PB1)).cookie(&cookie).send().await.is(200);
+    assert_eq!(page.body.matches("data-label=\"Result\"").count(), 1, "only what pb-1 sent: {page:?}");
+    let id = page.body.split("/sent/").nth(1).and_then(|rest| rest.get(..32)).expect("a link to it").to_owned();
+    let detail = server.get(&format!("/sent/{id}")).cookie(&cookie).send().await.is(200);
+    detail.shows("2 servers sent this one event").shows("Reached by pa-1 and pb-1");
+    let page = server.get(&format!("/sent?server={}", crate::world::GONE)).cookie(&cookie).send().await.is(200);
+    page.shows("Nothing that this server sent is here.");
+    let secondary = Server::start(World::secondary()).await;
+    let cookie = secondary.sign_in("viewer").await;
+    secondary.get("/sent").cookie(&cookie).send().await.is(200).hides("All servers").shows("What this server sent.");
 }

@@ -123,18 +123,32 @@ pub fn save_group(state: &mut Inner, by: &Actor, mut row: PriorityGroup, expect:
     Ok(id)
 }
 
-pub fn delete_group(state: &mut Inner, by: &Actor, id: &GroupId, expect: &Expect) -> Result<GroupDeleted, Problem> {
+pub fn delete_group(
+    state: &mut Inner,
+    by: &Actor,
+    id: &GroupId,
+    move_to: Option<GroupId>,
+    expect: &Expect,
+) -> Result<GroupDeleted, Problem> {
     if id.as_str() == DEFAULT_GROUP {
         return Err(Problem::invalid(vec![FieldProblem::new("", "DEFAULT exists always and cannot be deleted")]));
+    }
+    let used = state.triggers.values().any(|trigger| trigger.group == *id);
+    let heir = move_to.filter(|heir| heir != id && state.groups.contains_key(heir));
+    if used && heir.is_none() {
+        return Err(Problem::invalid(vec![FieldProblem::new(
+            "/move_to",
+            "must name the group that its triggers go to",
+        )]));
     }
     delete(&mut state.groups, id, expect, "priority group")?;
     let mut moved: Vec<TriggerId> = Vec::new();
     for trigger in state.triggers.values_mut().filter(|trigger| trigger.group == *id) {
-        trigger.group = GroupId::from(DEFAULT_GROUP);
+        trigger.group = heir.clone().expect("asked for above");
         moved.push(trigger.id.clone());
     }
     state.note(by, format!("deleted priority group {id}"));
-    Ok(GroupDeleted { moved_to: GroupId::from(DEFAULT_GROUP), triggers: moved })
+    Ok(GroupDeleted { moved_to: heir.filter(|_| used), triggers: moved })
 }
 
 /// The driver's own judgement, beyond the schema.

@@ -40,6 +40,7 @@ pub struct Inner {
     pub stored_settings: BTreeMap<DriverId, Value>,
     pub files: Vec<FoundFile>,
     pub log: Vec<LogLine>,
+    pub local: LocalSettings,
     pub keys: BTreeMap<(UserId, String), ActivationId>,
     pub requests: Vec<DeviceRequest>,
     pub drawn: u128,
@@ -56,6 +57,8 @@ pub struct World {
 pub const PA1: ServerId = ServerId(0xa1);
 pub const PA2: ServerId = ServerId(0xa2);
 pub const PB1: ServerId = ServerId(0xb1);
+/// Deprovisioned long ago.
+pub const GONE: ServerId = ServerId(0xc1);
 
 impl World {
     /// A primary with two secondaries, two drivers and something to send.
@@ -218,7 +221,7 @@ impl Needs for World {
         self.look(|state| {
             let text = query.text.to_lowercase();
             let fits = |row: &&SentRow| {
-                query.server.is_none_or(|server| row.server == server)
+                query.server.is_none_or(|server| row.sent_by.iter().any(|part| part.server == server))
                     && query.outcome.is_none_or(|outcome| row.outcome == outcome)
                     && (row.name.to_lowercase().contains(&text) || row.source.to_lowercase().contains(&text))
             };
@@ -240,6 +243,20 @@ impl Needs for World {
         self.look(|state| {
             let found = state.sent.iter().find(|detail| detail.row.activation == activation);
             found.cloned().ok_or_else(|| Problem::not_found("activation", activation))
+        })
+    }
+    fn senders(&self) -> Answer<'_, Vec<Sender>> {
+        self.look(|state| {
+            if state.identity.role == Role::Secondary {
+                let (id, name) = (state.identity.id, state.identity.name.clone());
+                return Ok(vec![Sender { id, name, gone: false }]);
+            }
+            let sender = |server: &ServerStatus| Sender { id: server.id, name: server.name.clone(), gone: false };
+            let mut all: Vec<Sender> = state.status.servers.iter().map(sender).collect();
+            if all.len() > 1 {
+                all.push(Sender { id: GONE, name: "pc-1".to_owned(), gone: true });
+            }
+            Ok(all)
         })
     }
     fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>> {
@@ -341,14 +358,50 @@ impl Needs for World {
         })
     }
 
+    fn rename_server(&self, by: Actor, id: ServerId, name: String) -> Answer<'_, ()> {
+        self.configure(|state| {
+            if state.status.servers.iter().any(|server| server.id != id && server.name == name) {
+                return Err(Problem::invalid(vec![FieldProblem::new("/name", "is the name of another server")]));
+            }
+            let server = state.status.servers.iter_mut().find(|server| server.id == id);
+            let server = server.ok_or_else(|| Problem::not_found("server", id))?;
+            server.name.clone_from(&name);
+            state.note(&by, format!("renamed {id} to {name}"));
+            Ok(())
+        })
+    }
+    fn local_settings(&self) -> Answer<'_, LocalSettingsView> {
+        self.look(|state| {
+            let choice = |name: &str, address: &str| InterfaceChoice { name: name.into(), address: address.into() };
+            let interfaces = vec![choice("lo", "127.0.0.1"), choice("eth0", "10.0.0.11")];
+            Ok(LocalSettingsView { settings: state.local.clone(), interfaces })
+        })
+    }
+    fn save_local_settings(&self, _: Actor, settings: LocalSettings) -> Answer<'_, ()> {
+        self.act(|state| {
+            if settings.multicast_address.starts_with("10.") {
+                let wrong = FieldProblem::new("/multicast_address", "is not a multicast address");
+                return Err(Problem::invalid(vec![wrong]));
+            }
+            state.local = settings;
+            Ok(())
+        })
+    }
+
     fn groups(&self) -> Answer<'_, Vec<GroupView>> {
         self.look(|state| Ok(configuration::groups(state)))
     }
     fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId> {
         self.configure(|state| configuration::save_group(state, &by, group, &expect))
     }
-    fn delete_group(&self, by: Actor, id: GroupId, expect: Expect) -> Answer<'_, GroupDeleted> {
-        self.configure(|state| configuration::delete_group(state, &by, &id, &expect))
+    fn delete_group(
+        &self,
+        by: Actor,
+        id: GroupId,
+        move_to: Option<GroupId>,
+        expect: Expect,
+    ) -> Answer<'_, GroupDeleted> {
+        self.configure(|state| configuration::delete_group(state, &by, &id, move_to, &expect))
     }
 
     fn endpoints(&self) -> Answer<'_, Vec<Listed<Endpoint>>> {

@@ -44,6 +44,7 @@ pub fn empty() -> Inner {
         stored_settings: BTreeMap::new(),
         files: Vec::new(),
         log: Vec::new(),
+        local: LocalSettings { multicast_address: String::new(), network_interface: "auto".to_owned() },
         keys: BTreeMap::new(),
         requests: Vec::new(),
         drawn: 0,
@@ -132,6 +133,7 @@ fn server(id: ServerId, name: &str, role: Role) -> ServerStatus {
                 id: DriverId::from(ALGO),
                 name: "Algo".to_owned(),
                 version: Some("0.1.0".to_owned()),
+                sha256: Some("9f2c41d0".repeat(8)),
                 state: State::Ok,
                 text: "Running".to_owned(),
             },
@@ -139,11 +141,21 @@ fn server(id: ServerId, name: &str, role: Role) -> ServerStatus {
                 id: DriverId::from(CAP),
                 name: "CAP alerts".to_owned(),
                 version: Some("0.1.0".to_owned()),
+                sha256: Some("9f2c41d0".repeat(8)),
                 state: State::Ok,
                 text: "Running".to_owned(),
             },
         ],
         running: 0,
+        degraded: u32::from(id == PA2) * 2,
+        disk: Some(DiskView {
+            free_mib: 41_984,
+            total_mib: 65_536,
+            state: State::Ok,
+            text: "41 GiB free of 64 GiB".to_owned(),
+        }),
+        booted: Some(ago(86_400 * 12)),
+        licence: Some(if role == Role::Primary { "2 of 9 secondaries in use" } else { "secondary 1 of 9" }.to_owned()),
     }
 }
 
@@ -172,6 +184,12 @@ fn servers(role: Role) -> Vec<ServerStatus> {
         Duty { group: DEFAULT_GROUP.to_owned(), place: 3, sends: false },
         Duty { group: "Pool building".to_owned(), place: 1, sends: true },
     ];
+    pb1.disk = Some(DiskView {
+        free_mib: 720,
+        total_mib: 30_000,
+        state: State::Warning,
+        text: "only 720 MiB free".to_owned(),
+    });
     pb1.drivers[1].version = Some("0.0.9".to_owned());
     pb1.drivers[1].state = State::Bad;
     pb1.drivers[1].text = "Stopped: another version than the primary's".to_owned();
@@ -454,6 +472,7 @@ pub fn record(id: ActivationId, row: &Notification, source: &str, by: &Identity,
             driver: "Algo".to_owned(),
             state: if good { State::Ok } else { State::Bad },
             text: if good { "Reached" } else { "Failed" }.to_owned(),
+            by: if good { vec![by.name.clone()] } else { Vec::new() },
             note: if good { "the device answered 200" } else { "no answer from 10.0.1.23 within 2 s" }.to_owned(),
             after_ms: Some(if good { 38 + n as u64 * 3 } else { 2004 }),
         }
@@ -466,6 +485,7 @@ pub fn record(id: ActivationId, row: &Notification, source: &str, by: &Identity,
             source: source.to_owned(),
             server: by.id,
             server_name: name.clone(),
+            sent_by: vec![SentBy { server: by.id, name: name.clone(), outcome, reached, ended: at(14_200) }],
             accepted,
             ended: at(14_200),
             outcome,
@@ -476,6 +496,11 @@ pub fn record(id: ActivationId, row: &Notification, source: &str, by: &Identity,
         },
         title: row.message.title.clone(),
         body: "A tornado warning is in effect. Go to the inner corridor of the ground floor.".to_owned(),
+        why: match outcome {
+            Outcome::Partial => vec!["1 endpoint: no answer from 10.0.1.23 within 2 s".to_owned()],
+            Outcome::Missed => vec!["It was too late to be sent.".to_owned()],
+            _ => Vec::new(),
+        },
         timeline: vec![
             Moment { at: at(0), text: format!("Accepted by {name}, safe on pa-2") },
             Moment { at: at(9), text: "First sound sent".to_owned() },
@@ -504,10 +529,24 @@ fn history(state: &mut Inner) {
         detail.row.accepted = ago(3000 + n * 5400);
         detail.row.ended = Wall(detail.row.accepted.0 + 14_200);
         detail.row.attempt = u32::from(n % 7 == 3);
+        if n == 1 {
+            both_sides(&mut detail);
+        }
         for moment in &mut detail.timeline {
             moment.at = Wall(moment.at.0 - now().0 + detail.row.accepted.0);
         }
         state.sent.push(detail);
+    }
+}
+
+/// Sent on both sides of a cut: one event, two servers.
+fn both_sides(detail: &mut SentDetail) {
+    let (meant, ended) = (detail.row.meant, detail.row.ended);
+    let other =
+        SentBy { server: PB1, name: "pb-1".to_owned(), outcome: Outcome::Partial, reached: meant.min(1), ended };
+    detail.row.sent_by.push(other);
+    if let Some(first) = detail.endpoints.first_mut() {
+        first.by.push("pb-1".to_owned());
     }
 }
 

@@ -493,6 +493,7 @@ fn only_heartbeats(world: &mut World, from: &[ServerId], to: &[ServerId], ms: u6
                 draining: false,
                 holds: Vec::new(),
                 hears: Vec::new(),
+                running: 0,
             };
             world.say(hung, listener, PeerMessage::Heartbeat(Box::new(heartbeat)));
         }

@@ -460,5 +460,6 @@ pub fn standing() -> Standing {
         started: Wall(MORNING),
         status: String::new(),
         generation: Default::default(),
+        health: Default::default(),
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -157,6 +157,8 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
+    /// From which interface multicast leaves at present.
+    interface: Mutex<Interface>,
     /// Taken only when the engine is dropped.
     calls: Option<Sender<Call>>,
     bell: Bell,
@@ -202,7 +204,13 @@ impl Engine {
         if let (true, Ok(id)) = (config.realtime, known.recv()) {
             favour::favour(id);
         }
-        Ok(Engine { config, calls: Some(calls), bell, board, events, thread: Some(thread) })
+        let interface = Mutex::new(config.interface);
+        Ok(Engine { config, interface, calls: Some(calls), bell, board, events, thread: Some(thread) })
+    }
+
+    /// Multicast leaves by this interface from the next stream on.
+    pub fn leave_by(&self, interface: Interface) {
+        *self.interface.lock().unwrap_or_else(PoisonError::into_inner) = interface;
     }
 
     fn call(&self, call: Call) {
@@ -226,7 +234,8 @@ impl Engine {
         for destination in &spec.destinations {
             spec.audio.encoded(destination.codec);
         }
-        let multicast_from = transport::resolve(self.config.interface);
+        let interface = *self.interface.lock().unwrap_or_else(PoisonError::into_inner);
+        let multicast_from = transport::resolve(interface);
         let duration_ms = spec.audio.duration_ms();
         let mut timeline = Timeline::new(&self.config, &spec.destinations, duration_ms, spec.start_at_ms);
         timeline.begins = wake::now();

@@ -133,6 +133,19 @@ pub(super) fn one(tx: &Connection, activation: ActivationId) -> Work<Option<Sent
     accepted.map(|accepted| entry(tx, &id, Wall(accepted))).transpose()
 }
 
+/// Every server that carried an activation to its end, whether it is still there or not.
+pub(super) fn senders(tx: &Connection) -> Work<Vec<ServerId>> {
+    // The index begins with the activation, so this reads it once from end to end; it holds one line a record.
+    let mut statement = tx.prepare_cached("SELECT DISTINCT server FROM sent ORDER BY server")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        found.push(id.parse().map_err(|error| bad(tx, "sent", &id, error))?);
+    }
+    Ok(found)
+}
+
 /// Takes activations out of the list of which no record is left.
 pub(super) fn forget_lonely(tx: &Connection) -> Work<()> {
     tx.execute(

@@ -202,6 +202,14 @@ impl HistoryStore {
         self.db.read("read the sent notifications", |tx| sent::page(tx, filter, before, limit))
     }
 
+    /// Every server that carried an activation to its end, as far as this log knows.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn senders(&self) -> Result<Vec<ServerId>> {
+        self.db.read("read who sent", sent::senders)
+    }
+
     /// What every server wrote of one activation.
     ///
     /// # Errors

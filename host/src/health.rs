@@ -1,0 +1,115 @@
+//! How this server is: what it says of itself in every sign of life, and how disk space is judged on every server alike.
+
+use std::path::Path;
+
+use onealert_core::{
+    health::{Condition, Disk, DriverHealth, Health},
+    ids::DriverId,
+    peer_message::Standing,
+    time::Wall,
+};
+use onealert_web::needs::State;
+
+use crate::{answers::drivers, hub::Hub};
+
+/// The space is told in steps of so many mebibytes, so that a growing log does not change what is told all the time.
+const STEP: u64 = 16;
+
+/// What this server tells its peers of itself.
+pub fn standing(hub: &Hub) -> Standing {
+    let position = hub.configuration.now().position;
+    Standing {
+        newest_epoch: position.epoch,
+        position,
+        versions: hub.versions(),
+        started: hub.started,
+        status: String::new(),
+        generation: hub.generation(),
+        health: Box::new(health(hub)),
+    }
+}
+
+/// How this server is at this moment.
+pub fn health(hub: &Hub) -> Health {
+    let config = hub.config();
+    let enabled = config.drivers.values().filter(|row| row.enabled);
+    let driver = |id: &DriverId| {
+        let (state, text) = drivers::brief(hub, id.as_str());
+        (id.clone(), DriverHealth { condition: condition(state), text })
+    };
+    Health { disk: disk(&hub.settings.data), drivers: enabled.map(|row| driver(&row.id)).collect(), booted: booted() }
+}
+
+/// The space of the file system that holds a folder; nothing where the system does not say.
+fn disk(folder: &Path) -> Option<Disk> {
+    let found = nix::sys::statvfs::statvfs(folder).ok()?;
+    let mib = |blocks: u64| blocks.saturating_mul(found.fragment_size()) / (1024 * 1024);
+    let free_mib = mib(found.blocks_available()) / STEP * STEP;
+    Some(Disk { free_mib, total_mib: mib(found.blocks()) })
+}
+
+/// How well a disk is, and what it means. Everything that is accepted must be written first, so a full disk silences a
+/// server.
+pub fn judge(disk: Disk) -> (State, String) {
+    let percent = disk.free_mib * 100 / disk.total_mib.max(1);
+    let free = size(disk.free_mib);
+    match (disk.free_mib, percent) {
+        (..256, _) => (State::Bad, format!("only {free} free: it stops accepting notifications when the disk is full")),
+        (..1024, _) | (..10_240, ..5) => (State::Warning, format!("only {free} free")),
+        _ => (State::Ok, format!("{free} free of {}", size(disk.total_mib))),
+    }
+}
+
+fn size(mib: u64) -> String {
+    if mib < 10 * 1024 { format!("{mib} MiB") } else { format!("{} GiB", mib / 1024) }
+}
+
+/// When the operating system was started.
+fn booted() -> Option<Wall> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let seconds: i64 = text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(Wall(seconds.saturating_mul(1000)))
+}
+
+/// The core's word for a state of the pages.
+fn condition(state: State) -> Condition {
+    match state {
+        State::Ok => Condition::Good,
+        State::Warning => Condition::Warning,
+        State::Bad => Condition::Bad,
+    }
+}
+
+/// The pages' word for a condition that a peer tells.
+pub fn state(condition: Condition) -> State {
+    match condition {
+        Condition::Good => State::Ok,
+        Condition::Warning => State::Warning,
+        Condition::Bad => State::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_a_disk_and_was_started() {
+        let found = disk(Path::new("/")).expect("the root has a size");
+        assert!(found.total_mib > 0 && found.free_mib <= found.total_mib, "{found:?}");
+        assert!(booted().expect("linux says so") < crate::clock::wall());
+        assert_eq!(disk(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[test]
+    fn little_space_is_a_warning_and_hardly_any_is_a_fault() {
+        let judged = |free_mib, total_mib| judge(Disk { free_mib, total_mib }).0;
+        assert_eq!(judged(50_000, 100_000), State::Ok);
+        assert_eq!(judged(2_000, 4_000), State::Ok);
+        assert_eq!(judged(4_000, 1_000_000), State::Warning);
+        assert_eq!(judged(600, 4_000), State::Warning);
+        assert_eq!(judged(128, 200), State::Bad);
+        assert_eq!(judged(0, 0), State::Bad);
+        assert_eq!(judge(Disk { free_mib: 20_480, total_mib: 40_960 }).1, "20 GiB free of 40 GiB");
+    }
+}
