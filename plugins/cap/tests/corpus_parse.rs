@@ -15,7 +15,7 @@ fn corpus() -> Option<PathBuf> {
     if root.join("INDEX.md").is_file() {
         return Some(root);
     }
-    println!("skipped: {} is not here", root.display());
+    println!("SKIPPED: {} is not here", root.display());
     None
 }
 

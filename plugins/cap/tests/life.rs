@@ -368,6 +368,23 @@ fn time_decides_at_both_ends() {
     assert_eq!(story.book.outbox[0].until_ms, NOW + 60 * MINUTE);
 }
 
+/// The next look at the clock ended it in the same second: a second verdict for one message, and an alarm that only chirps.
+#[test]
+fn what_acts_because_clocks_differ_is_not_ended_by_the_next_look_at_the_clock() {
+    let mut story = Story::with(|settings| settings.sets.clear());
+    let ended = say(Say {
+        sent_ms: NOW - 10 * MINUTE,
+        extra: &format!("<expires>{}</expires>", written(NOW - MINUTE)),
+        ..Say::default()
+    });
+    assert_eq!(story.outcome(&ended, NOW), Outcome::Fired);
+    assert_eq!(story.book.tick(&story.triggers, NOW), [], "it has one verdict, and its event stays to be offered");
+    assert_eq!(story.book.outbox.front().and_then(|it| it.event.expires_ms), Some(NOW + MINUTE));
+    assert_eq!(story.events().len(), 1);
+    let over = story.book.tick(&story.triggers, NOW + MINUTE);
+    assert_eq!((over.len(), over[0].outcome), (1, Outcome::Stopped), "it is over when it is over by any clock");
+}
+
 #[test]
 fn what_is_not_in_force_yet_waits_and_may_be_cancelled_meanwhile() {
     let later = format!(

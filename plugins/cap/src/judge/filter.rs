@@ -182,12 +182,17 @@ impl Rules {
     fn block(&self, alert: &Alert, info: &Info, now_ms: i64) -> Result<(i64, i64), Miss> {
         let miss = |condition, reason: String| Err(Miss { condition, reason });
         let sent = alert.sent.as_ref().map_or(now_ms, |sent| sent.ms);
-        let ends = self.ends_ms(info, sent);
-        if ends + CLOCK_MS <= now_ms {
-            return miss(
-                Condition::Expiry,
-                format!("expired on arrival: it ended {}", crate::wire::time::canonical(ends)),
-            );
+        let mut ends = self.ends_ms(info, sent);
+        if ends <= now_ms {
+            if ends + CLOCK_MS <= now_ms {
+                return miss(
+                    Condition::Expiry,
+                    format!("expired on arrival: it ended {}", crate::wire::time::canonical(ends)),
+                );
+            }
+            // By the sender's clock it may not be over yet, so it acts; and then for as long as that may be so. With its end in
+            // the past it would be started, and ended by the next look at the clock.
+            ends += CLOCK_MS;
         }
         if !self.is_wanted(info) {
             let codes: Vec<&str> = sets::codes(info).chain(sets::canada(info)).collect();
