@@ -74,8 +74,8 @@ impl World for Outside {
             Notice::PeerDown { peer, why } => {
                 (State::Bad, format!("server {peer} is believed down ({why:?})").to_lowercase())
             }
-            Notice::TakenOver { activation, from, attempt } => {
-                (State::Warning, format!("activation {activation} taken over from {from}, attempt {attempt}"))
+            Notice::TakenOver { activation, from, attempt, why } => {
+                (State::Warning, format!("activation {activation} taken over from {from}, attempt {attempt}: {why}"))
             }
             Notice::Resumed { late_ms } => (
                 State::Warning,

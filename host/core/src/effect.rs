@@ -181,6 +181,8 @@ pub enum Notice {
         from: ServerId,
         /// The attempt that starts.
         attempt: u32,
+        /// Which rule says so.
+        why: TakeoverReason,
     },
     /// This server's own loop was late by more than a heartbeat: it was paused or starved (rule 8).
     Resumed {
@@ -199,6 +201,28 @@ pub enum Notice {
         /// Its clock minus ours, in milliseconds.
         offset_ms: i64,
     },
+}
+
+/// Why an activation is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakeoverReason {
+    /// Its owner is believed down, or takes nothing new, and this server is the next (rule 5).
+    Heir,
+    /// Its owner did not confirm the hand-over within the budget (rule 2).
+    NotConfirmed,
+    /// Its owner has not started by the deadline (rule 7).
+    Deadline,
+}
+
+impl std::fmt::Display for TakeoverReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            TakeoverReason::Heir => "it is down or leaving",
+            TakeoverReason::NotConfirmed => "it did not confirm in time",
+            TakeoverReason::Deadline => "it had not begun by the deadline",
+        })
+    }
 }
 
 /// What led to the belief that a peer is down.

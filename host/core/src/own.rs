@@ -2,6 +2,7 @@
 
 use crate::{
     activation::EndpointState,
+    config::OnTakeover,
     effect::{Ended, HaltReason, Outcome, Output},
     ids::{ActivationId, ServerId},
     node::Node,
@@ -147,6 +148,14 @@ impl Node {
     fn deliver(&mut self, id: ActivationId) {
         let run = &self.runs[&id];
         let attempt = run.known.attempt;
+        let over =
+            if attempt == 0 { run.known.states.iter().all(EndpointState::is_final) } else { run.known.all_acked() };
+        if over {
+            self.finish(id, "");
+            return;
+        }
+        self.pass_over_started(id);
+        let run = &self.runs[&id];
         let mut states = run.known.states.clone();
         if attempt > 0 {
             // A successor tries again what failed for the one before. The join knows no way back, so this goes only into the
@@ -154,10 +163,6 @@ impl Node {
             for state in states.iter_mut().filter(|state| matches!(state, EndpointState::Failed { .. })) {
                 *state = EndpointState::Pending;
             }
-        }
-        if states.iter().all(EndpointState::is_final) {
-            self.finish(id, "");
-            return;
         }
         let heard = |member: &ServerId| *member == self.identity.server || self.use_of(*member) >= Use::Held;
         // Another of our servers may be sending the same audio when this is not the first attempt, or when a member of the
@@ -173,6 +178,19 @@ impl Node {
         self.out.push(Output::Deliver { activation: id, attempt, content, states, listen_first });
         self.persist(id);
         self.push(id, false);
+    }
+
+    /// What was begun by another server, or by this one before it was started again, is not begun again where the
+    /// activation says so: a bell rings once, even if it was cut short. The delivery is still asked for, so that what was
+    /// switched on is switched off.
+    fn pass_over_started(&mut self, id: ActivationId) {
+        let run = self.runs.get_mut(&id).expect("the caller looked it up");
+        if run.known.content.on_takeover != OnTakeover::SkipStarted {
+            return;
+        }
+        for state in run.known.states.iter_mut().filter(|state| **state == EndpointState::Sent) {
+            *state = EndpointState::Acked { note: "begun by the server before; not repeated".to_owned() };
+        }
     }
 
     fn end_stopped(&mut self, id: ActivationId) {

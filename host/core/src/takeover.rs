@@ -1,24 +1,13 @@
 //! When another server's activation becomes ours (rules 5, 7 and 8, and the hand-over of rule 2).
 
 use crate::{
-    effect::{Notice, Output},
+    effect::{Notice, Output, TakeoverReason},
     ids::{ActivationId, ServerId},
     node::Node,
     order::{Use, Worth},
     run::Run,
     time::{Mono, Span},
 };
-
-/// Why an activation is taken over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// Its owner is believed down, or takes nothing new, and this server is the next.
-    Heir,
-    /// Its owner did not confirm the hand-over within the budget.
-    NotConfirmed,
-    /// Its owner has not started by the deadline.
-    Deadline,
-}
 
 impl Node {
     /// Takes an activation over from its owner, where a rule says so.
@@ -65,7 +54,7 @@ impl Node {
         Some((from + step.times(rank) + offset).max(one_step))
     }
 
-    fn reason_to_take_over(&self, run: &Run) -> Option<Why> {
+    fn reason_to_take_over(&self, run: &Run) -> Option<TakeoverReason> {
         let (me, now, known) = (self.identity.server, self.now.mono, &run.known);
         let (group, needs) = (&known.content.group, &known.content.needs);
         let owner = self.worth_of(known.owner, needs);
@@ -75,17 +64,17 @@ impl Node {
         let heir = self.would_own_with(group, needs).unwrap_or(me);
         let gone = owner.usable == Use::None && !self.is_heard_by_others(known.owner);
         if (gone || passes_on) && heir == me {
-            return Some(Why::Heir);
+            return Some(TakeoverReason::Heir);
         }
         if run.handed_over && known.attempt == 0 {
             let confirmed = run.have.contains_key(&known.owner) || known.started;
             let spent = run.offered.is_none_or(|offer| offer.until <= now);
             if !confirmed && spent {
-                return Some(Why::NotConfirmed);
+                return Some(TakeoverReason::NotConfirmed);
             }
         }
         let due = self.deadline(run).is_some_and(|deadline| deadline <= now);
-        due.then_some(Why::Deadline)
+        due.then_some(TakeoverReason::Deadline)
     }
 
     /// Whether a silent server is heard by another that is up: then the link between the two of us is cut, and it goes on
@@ -96,7 +85,7 @@ impl Node {
         silent && self.peers.values().any(|peer| peer.id != id && peer.lives() && peer.hears.contains(&id))
     }
 
-    fn claim(&mut self, id: ActivationId, why: Why) {
+    fn claim(&mut self, id: ActivationId, why: TakeoverReason) {
         let (me, now) = (self.identity.server, self.now.mono);
         let run = self.runs.get_mut(&id).expect("the caller looked it up");
         let from = run.known.owner;
@@ -112,11 +101,11 @@ impl Node {
         let attempt = run.known.attempt;
         self.persist(id);
         self.offer(id);
-        if why == Why::NotConfirmed {
+        if why == TakeoverReason::NotConfirmed {
             // Its budget was spent on the hand-over: the alarm waits no second time.
             let run = self.runs.get_mut(&id).expect("looked up above");
             run.offered = run.offered.map(|offer| crate::run::Offer { until: spent.unwrap_or(now), ..offer });
         }
-        self.out.push(Output::Notice(Notice::TakenOver { activation: id, from, attempt }));
+        self.out.push(Output::Notice(Notice::TakenOver { activation: id, from, attempt, why }));
     }
 }

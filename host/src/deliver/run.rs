@@ -10,7 +10,7 @@ use std::{
 
 use onealert_core::{
     activation::EndpointState,
-    config::{Audio, OnTakeover, Priority},
+    config::{Audio, Priority},
     effect::HaltReason,
     ids::{DriverId, ServerId},
 };
@@ -165,19 +165,12 @@ impl Delivery {
     fn open(&mut self) {
         let mut by_driver: BTreeMap<DriverId, Vec<u32>> = BTreeMap::new();
         let mut failed = Vec::new();
-        let skip_started = self.order.attempt > 0 && self.order.content.on_takeover == OnTakeover::SkipStarted;
         for index in 0..self.order.content.endpoints.len() as u32 {
             match self.order.states.get(index as usize) {
                 Some(EndpointState::Acked { .. }) => {
                     // A predecessor switched it on; this server switches it off.
                     self.begun.insert(index);
                     self.done.insert(index);
-                    continue;
-                }
-                Some(EndpointState::Sent) if skip_started => {
-                    let note = "begun by the server before; not repeated".to_owned();
-                    self.begun.insert(index);
-                    failed.push((index, EndpointState::Acked { note }));
                     continue;
                 }
                 _ => {}

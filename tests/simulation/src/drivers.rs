@@ -6,7 +6,8 @@ use onealert_core::{activation::EndpointState, event::Input, ids::ActivationId};
 
 use crate::{
     checks,
-    history::Rang,
+    doubled::{self, Cause, Knew, Rule},
+    history::{Fault, FaultKind, Rang},
     schedule::Weather,
     server::Delivery,
     world::{Event, World},
@@ -46,13 +47,59 @@ impl World {
         }
         let delay = self.random.between(500, 250_000);
         self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
-        let rang = Rang { at_us: self.now_us, server: at, attempt };
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
-            seen.rang[endpoint].push(rang);
-        }
+        self.rings(activation, endpoint, Rang { at_us: self.now_us, server: at, attempt, failed: false });
         self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
         let states = vec![(endpoint as u32, EndpointState::Sent)];
         self.feed(at, Input::Progress { activation, attempt, states });
+    }
+
+    /// An endpoint rings. Where it had been reached before, the kind of the repetition is noted.
+    fn rings(&mut self, activation: ActivationId, endpoint: usize, again: Rang) {
+        let Some(seen) = self.history.activations.get_mut(&activation) else { return };
+        let first = seen.rang[endpoint].iter().rev().find(|rang| !rang.failed).copied();
+        seen.rang[endpoint].push(again);
+        let Some(first) = first else { return };
+        let cause = match self.knew(again.server, activation, endpoint) {
+            Knew::Reached => Cause::KnewBetter,
+            Knew::Begun | Knew::Failed => Cause::ResultUnknown,
+            Knew::Nothing => self.why_unknown(first, again),
+        };
+        let why = self.servers[again.server].took_over.get(&(activation, again.attempt)).copied();
+        let rule = if again.attempt == 0 { Rule::First } else { Rule::Successor(why) };
+        let fault = doubled::fault_before(&self.history.faults, first, again);
+        *self.history.doubled.entry((fault, cause, rule)).or_default() += 1;
+    }
+
+    /// Why a server does not know what another has done.
+    fn why_unknown(&self, first: Rang, again: Rang) -> Cause {
+        let other = &self.servers[first.server];
+        let since = |kind| {
+            let faults = self.history.faults.iter().filter(move |fault| fault.kind == kind);
+            faults.filter(|fault| fault.until_us >= first.at_us && fault.from_us <= again.at_us)
+        };
+        let between = |fault: &Fault| {
+            let ends = [fault.server, fault.other.unwrap_or(fault.server)];
+            ends.contains(&first.server) && ends.contains(&again.server)
+        };
+        if other.node.is_none() || since(FaultKind::Crash).any(|fault| fault.server == first.server) {
+            Cause::DiedBeforeSharing
+        } else if since(FaultKind::Pause).any(|fault| [first.server, again.server].contains(&fault.server)) {
+            Cause::StoodStill
+        } else if since(FaultKind::Cut).any(between) {
+            Cause::CutApart
+        } else {
+            Cause::TooSlow
+        }
+    }
+
+    fn knew(&self, at: usize, activation: ActivationId, endpoint: usize) -> Knew {
+        let node = self.servers[at].node.as_ref();
+        match node.and_then(|node| node.knowledge(activation)).map(|known| &known.states[endpoint]) {
+            None | Some(EndpointState::Pending) => Knew::Nothing,
+            Some(EndpointState::Sent) => Knew::Begun,
+            Some(EndpointState::Failed { .. }) => Knew::Failed,
+            Some(EndpointState::Acked { .. }) => Knew::Reached,
+        }
     }
 
     pub(crate) fn answered(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
@@ -60,6 +107,12 @@ impl World {
         let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) else { return };
         delivery.running.remove(&endpoint);
         let state = if fails {
+            if let Some(seen) = self.history.activations.get_mut(&activation) {
+                let mut rang = seen.rang[endpoint].iter_mut().rev();
+                if let Some(rang) = rang.find(|rang| (rang.server, rang.attempt) == (at, attempt)) {
+                    rang.failed = true;
+                }
+            }
             EndpointState::Failed { reason: "the device answered 503".to_owned() }
         } else {
             if let Some(seen) = self.history.activations.get_mut(&activation) {

@@ -1,6 +1,7 @@
 //! Carries out what a schedule says.
 
 use onealert_core::{
+    config::OnTakeover,
     event::{Input, StopWhat},
     time::{Span, Wall},
 };
@@ -32,6 +33,7 @@ impl World {
                 let mut bell = content(page, group, endpoints, due);
                 bell.due = Some(due);
                 bell.expires = Some(due + BELL_LATE);
+                bell.on_takeover = OnTakeover::SkipStarted;
                 self.pages.insert(page, bell.id);
                 self.history.bells.push(bell.clone());
                 for at in group.iter().copied() {
@@ -46,23 +48,23 @@ impl World {
             Happening::Pause { server, for_ms } => self.pause(server, for_ms),
             Happening::Cut { from, to, both, for_ms } => self.cut(from, to, both, for_ms),
             Happening::Reset { a, b } => {
-                self.history.fault(FaultKind::Cut, self.now_us, self.now_us);
+                self.history.fault_between(FaultKind::Cut, a, b, self.now_us, self.now_us);
                 self.disconnect(a, b, 50_000);
             }
             Happening::SlowDisk { server, for_ms } => {
                 let until = self.now_us + for_ms * 1000;
                 self.servers[server].slow_until_us = until;
-                self.history.fault(FaultKind::Disk, self.now_us, until);
+                self.history.fault(FaultKind::Disk, server, self.now_us, until);
             }
             Happening::FullDisk { server, for_ms } => {
                 let until = self.now_us + for_ms * 1000;
                 self.servers[server].full_until_us = until;
-                self.history.fault(FaultKind::Disk, self.now_us, until);
+                self.history.fault(FaultKind::Disk, server, self.now_us, until);
             }
             Happening::Drain { server, back_after_ms } => {
                 if self.servers[server].node.is_some() {
                     self.servers[server].leaving_ms = Some(back_after_ms);
-                    self.history.fault(FaultKind::Drain, self.now_us, self.now_us);
+                    self.history.fault(FaultKind::Drain, server, self.now_us, self.now_us);
                     self.feed(server, Input::Drain);
                 }
             }
@@ -101,7 +103,7 @@ impl World {
             return;
         }
         self.go_down(at, Down::Power, Some(back_after_ms));
-        self.history.fault(FaultKind::DiskLost, self.now_us, self.now_us);
+        self.history.fault(FaultKind::DiskLost, at, self.now_us, self.now_us);
         let server = &mut self.servers[at];
         server.disk.clear();
         server.records.clear();
@@ -115,13 +117,13 @@ impl World {
         }
         server.paused = true;
         let (boot, until) = (server.boot, self.now_us + for_ms * 1000);
-        self.history.fault(FaultKind::Pause, self.now_us, until);
+        self.history.fault(FaultKind::Pause, at, self.now_us, until);
         self.at(until, Event::Wakes { at, boot });
     }
 
     fn cut(&mut self, from: usize, to: usize, both: bool, for_ms: u64) {
         let until = self.now_us + for_ms * 1000;
-        self.history.fault(FaultKind::Cut, self.now_us, until);
+        self.history.fault_between(FaultKind::Cut, from, to, self.now_us, until);
         let ways: &[(usize, usize)] = if both { &[(from, to), (to, from)] } else { &[(from, to)] };
         for (from, to) in ways.iter().copied() {
             self.network.cut(from, to);

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onealert_core::{activation::Content, ids::ActivationId};
 
+use crate::doubled::Kinds;
+
 /// One delivery that an endpoint received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rang {
     pub at_us: u64,
     pub server: usize,
     pub attempt: u32,
+    /// The device answered that it did not work: nobody heard anything.
+    pub failed: bool,
 }
 
 /// An answer "accepted".
@@ -41,7 +45,7 @@ pub struct Activation {
 }
 
 /// What a fault was, as far as invariants count faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     Crash,
     Restart,
@@ -57,6 +61,9 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     pub kind: FaultKind,
+    pub server: usize,
+    /// The other end of what was cut, or who was suspected.
+    pub other: Option<usize>,
     pub from_us: u64,
     pub until_us: u64,
 }
@@ -68,6 +75,8 @@ pub struct History {
     /// Timed content, which every server computes by itself, also one that starts later.
     pub bells: Vec<Content>,
     pub faults: Vec<Fault>,
+    /// Deliveries to endpoints that had been reached before, by kind.
+    pub doubled: Kinds,
 }
 
 impl History {
@@ -85,8 +94,13 @@ impl History {
     }
 
     /// A fault that lasts.
-    pub fn fault(&mut self, kind: FaultKind, from_us: u64, until_us: u64) {
-        self.faults.push(Fault { kind, from_us, until_us });
+    pub fn fault(&mut self, kind: FaultKind, server: usize, from_us: u64, until_us: u64) {
+        self.faults.push(Fault { kind, server, other: None, from_us, until_us });
+    }
+
+    /// A fault between two servers.
+    pub fn fault_between(&mut self, kind: FaultKind, server: usize, other: usize, from_us: u64, until_us: u64) {
+        self.faults.push(Fault { kind, server, other: Some(other), from_us, until_us });
     }
 
     /// How many faults of the kinds wanted had not ended by a moment.
@@ -101,15 +115,14 @@ impl History {
         }
     }
 
-    /// Deliveries beyond the first, over all endpoints.
+    /// Deliveries to endpoints that had been reached before.
     pub fn doubled(&self) -> u64 {
-        let rings = self.activations.values().flat_map(|activation| &activation.rang);
-        rings.map(|rang| rang.len().saturating_sub(1) as u64).sum()
+        self.doubled.values().sum()
     }
 
-    /// All deliveries.
+    /// All deliveries that reached an endpoint, or may have.
     pub fn deliveries(&self) -> u64 {
-        let rings = self.activations.values().flat_map(|activation| &activation.rang);
-        rings.map(|rang| rang.len() as u64).sum()
+        let rings = self.activations.values().flat_map(|activation| activation.rang.iter().flatten());
+        rings.filter(|rang| !rang.failed).count() as u64
     }
 }

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod checks;
+pub mod doubled;
 mod drivers;
 mod faults;
 pub mod history;
@@ -24,6 +25,7 @@ pub mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use checks::Violation;
+use doubled::Kinds;
 use planted::Planted;
 use schedule::Schedule;
 use world::World;
@@ -43,6 +45,8 @@ pub struct Outcome {
     pub deliveries: u64,
     /// How often an endpoint was reached again.
     pub doubled: u64,
+    /// The same by kind.
+    pub kinds: Kinds,
     /// Inputs that nodes took.
     pub steps: u64,
 }
@@ -62,6 +66,8 @@ pub struct Totals {
     pub deliveries: u64,
     /// How often an endpoint was reached again.
     pub doubled: u64,
+    /// The same by kind.
+    pub kinds: Kinds,
     /// Runs in which an invariant broke.
     pub violations: u64,
     /// The first seeds of those, at most ten.
@@ -78,10 +84,17 @@ impl Totals {
         self.degraded_lost += outcome.degraded_lost;
         self.deliveries += outcome.deliveries;
         self.doubled += outcome.doubled;
+        self.add_kinds(&outcome.kinds);
         self.steps += outcome.steps;
         if outcome.violation.is_some() {
             self.violations += 1;
             self.failing.push(seed);
+        }
+    }
+
+    fn add_kinds(&mut self, kinds: &Kinds) {
+        for (kind, count) in kinds {
+            *self.kinds.entry(*kind).or_default() += count;
         }
     }
 
@@ -92,6 +105,7 @@ impl Totals {
         self.degraded_lost += other.degraded_lost;
         self.deliveries += other.deliveries;
         self.doubled += other.doubled;
+        self.add_kinds(&other.kinds);
         self.violations += other.violations;
         self.steps += other.steps;
         self.failing.extend(other.failing);
@@ -117,6 +131,7 @@ pub fn run(schedule: &Schedule, planted: Option<Planted>) -> Outcome {
             degraded_lost: if ended { degraded_lost } else { 0 },
             deliveries: history.deliveries(),
             doubled: history.doubled(),
+            kinds: history.doubled.clone(),
             steps: world.steps(),
             violation,
         }

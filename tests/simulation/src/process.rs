@@ -43,7 +43,7 @@ impl World {
             }
         }
         if self.now_us > 0 {
-            self.history.fault(FaultKind::Restart, self.now_us, self.now_us);
+            self.history.fault(FaultKind::Restart, at, self.now_us, self.now_us);
         }
         for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
             let delay = self.random.between(500, 20_000);
@@ -74,11 +74,12 @@ impl World {
         server.paused = false;
         server.waiting.clear();
         server.deliveries.clear();
+        server.took_over.clear();
         server.wake_us = None;
         server.leaving_ms = None;
         let boot = server.boot;
         self.history.gone(at);
-        self.history.fault(FaultKind::Crash, self.now_us, self.now_us);
+        self.history.fault(FaultKind::Crash, at, self.now_us, self.now_us);
         for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
             let Some(connection) = self.network.connection(at, peer) else { continue };
             if down == Down::Power {

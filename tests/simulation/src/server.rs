@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use onealert_core::{
-    effect::{Ended, Record, Ticket},
+    effect::{Ended, Record, TakeoverReason, Ticket},
     event::Input,
     ids::{ActivationId, Incarnation, ServerId},
     knowledge::Knowledge,
@@ -69,6 +69,8 @@ pub struct Server {
     pub full_until_us: u64,
     /// Deliveries by activation and attempt.
     pub deliveries: BTreeMap<(ActivationId, u32), Delivery>,
+    /// By which rule it took over which attempt, in this life.
+    pub took_over: BTreeMap<(ActivationId, u32), TakeoverReason>,
     /// When it wants its next tick, in the world's time.
     pub wake_us: Option<u64>,
     /// It stops as soon as it is drained, and comes back this long after.
@@ -92,6 +94,7 @@ impl Server {
             slow_until_us: 0,
             full_until_us: 0,
             deliveries: BTreeMap::new(),
+            took_over: BTreeMap::new(),
             wake_us: None,
             leaving_ms: None,
         }

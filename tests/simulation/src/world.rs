@@ -329,8 +329,12 @@ impl World {
             Output::Halt { activation, .. } => self.halt(at, activation),
             Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent }) => {
                 if self.servers[place(peer)].node.is_some() {
-                    self.history.fault(FaultKind::FalseSuspicion, self.now_us, self.now_us);
+                    let suspected = place(peer);
+                    self.history.fault_between(FaultKind::FalseSuspicion, at, suspected, self.now_us, self.now_us);
                 }
+            }
+            Output::Notice(Notice::TakenOver { activation, attempt, why, .. }) => {
+                self.servers[at].took_over.insert((activation, attempt), why);
             }
             Output::Notice(_) => {}
         }

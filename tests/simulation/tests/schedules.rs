@@ -3,6 +3,7 @@
 use std::env;
 
 use simulation::{
+    doubled::Table,
     explain,
     planted::Planted,
     run, run_schedules,
@@ -27,7 +28,7 @@ fn a_thousand_schedules_break_no_invariant() {
         env::var("ONEALERT_SCHEDULES").map_or(SCHEDULES, |text| text.parse().expect("a number of schedules"));
     println!("first seed {first}, {schedules} schedules");
     let totals = run_schedules(first, schedules);
-    println!("{totals:?}");
+    println!("{totals:?}\n{}", Table(&totals.kinds));
     assert_eq!(totals.schedules, schedules);
     // A simulator in which nothing happens proves nothing.
     assert!(totals.accepted > schedules && totals.deliveries > totals.accepted && totals.doubled > 0, "{totals:?}");

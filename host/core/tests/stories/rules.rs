@@ -3,6 +3,7 @@
 use crate::world::{A, B, C, Did, MORNING, World, bell, page, page_for};
 use onealert_core::{
     activation::EndpointState,
+    config::OnTakeover,
     effect::{HaltReason, Notice, Outcome, Refusal},
     event::{Input, StopWhat},
     ids::ServerId,
@@ -239,6 +240,33 @@ fn a_successor_tries_failed_endpoints_again() {
     world.run(1000);
     assert_eq!(world.deliveries(page.id)[1..], [(B, 1, vec![0, 1])]);
     assert_eq!(world.records(page.id), [(B, 1, Outcome::Success)]);
+}
+
+/// On takeover a bell is not rung again where it had begun, also by the server that began it and was started again; the
+/// delivery is still asked for, so that what was switched on is switched off.
+#[test]
+fn a_bell_that_was_cut_short_is_not_rung_again_where_it_had_begun() {
+    for restart in [false, true] {
+        let group: &[ServerId] = if restart { &[A] } else { &[A, B] };
+        let (mut world, mut bell) = (World::of(&[A, B]), page_for("bell", 3, group));
+        bell.on_takeover = OnTakeover::SkipStarted;
+        world.server(A).mute = true;
+        world.trigger(A, &bell);
+        world.run(20);
+        let states = vec![(0, EndpointState::Sent), (1, EndpointState::Acked { note: String::new() })];
+        world.feed(A, Input::Progress { activation: bell.id, attempt: 0, states });
+        world.run(100);
+        world.kill(A);
+        world.server(A).mute = false;
+        world.run(100);
+        if restart {
+            world.start(A);
+        }
+        world.run(2000);
+        let successor = if restart { (A, 0) } else { (B, 1) };
+        assert_eq!(world.deliveries(bell.id)[1..], [(successor.0, successor.1, vec![2])]);
+        assert_eq!(world.records(bell.id), [(successor.0, successor.1, Outcome::Success)]);
+    }
 }
 
 /// Rule 6.
