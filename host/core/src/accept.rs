@@ -44,11 +44,14 @@ impl Node {
         let mut run = Run::new(Knowledge { stopped, ..Knowledge::first(Arc::new(content), owner) }, now);
         run.waiters.push(Waiter { ticket, duplicate: false, until });
         run.handed_over = owner != me && !timed;
+        run.came_late = run.known.content.due.is_some_and(|due| due < self.now.wall);
+        let offered = !timed || (run.came_late && owner == me);
         self.runs.insert(id, run);
         self.active.insert(id);
-        // The write here and the copy there run in parallel. What every server computes by itself needs no copy.
+        // The write here and the copy there run in parallel. What every server computes by itself needs no copy; where it
+        // comes up late, others may know that it was sent.
         self.persist(id);
-        if !timed {
+        if offered {
             self.offer(id);
         }
     }

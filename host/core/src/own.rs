@@ -119,7 +119,7 @@ impl Node {
         if !run.is_stored() && !run.disk_is_stuck(self.now.mono, self.tuning.suspicion()) {
             return;
         }
-        if !first_of_timed && !self.is_backed(id) {
+        if (!first_of_timed || run.came_late) && !self.is_backed(id) {
             return;
         }
         self.deliver(id);

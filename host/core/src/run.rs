@@ -41,6 +41,8 @@ pub(crate) struct Run {
     pub(crate) offered: Option<Offer>,
     /// It came in here and its owner, another server, has to confirm.
     pub(crate) handed_over: bool,
+    /// It was due before it came up here: a server that has just been started computes what others may have sent long ago.
+    pub(crate) came_late: bool,
     /// The delivery that the shell runs.
     pub(crate) delivering: Option<Delivering>,
     /// The last attempt of this life for which a delivery was asked.
@@ -110,6 +112,7 @@ impl Run {
             waiters: Vec::new(),
             offered: None,
             handed_over: false,
+            came_late: false,
             delivering: None,
             delivered: None,
             unshared: BTreeSet::new(),

@@ -163,6 +163,32 @@ fn a_bell_rings_on_time_without_a_copy() {
     assert_eq!(world.reached(&bell), [1, 1]);
 }
 
+/// A server that was away computes a bell that its successor has rung meanwhile: it asks before it rings.
+#[test]
+fn a_bell_that_comes_up_late_is_not_rung_before_the_others_were_asked() {
+    let (mut world, early) = (World::of(&[A, B]), bell("8:00", 2, 300));
+    world.kill(A);
+    world.run(100);
+    world.trigger(B, &early);
+    world.run(3000);
+    assert_eq!(world.deliveries(early.id), [(B, 1, vec![0, 1])]);
+    world.start(A);
+    world.run(100);
+    assert!(!world.node(A).is_resuming(), "B has told what is unfinished, and the bell has ended");
+    world.trigger(A, &early);
+    world.run(3000);
+    assert_eq!(world.deliveries(early.id), [(B, 1, vec![0, 1])]);
+    // Where nobody answers it is rung after the budget.
+    let asked = world.ms();
+    let late = bell("8:05", 2, asked as i64 - 1);
+    world.pause(B);
+    world.trigger(A, &late);
+    world.run(500);
+    let rung = world.when(A, |did| matches!(did, Did::Deliver { activation, .. } if *activation == late.id));
+    let took = rung.expect("A rings it") - asked;
+    assert!((150..=160).contains(&took), "{took}");
+}
+
 /// Rule 4.
 #[test]
 fn progress_is_on_the_other_servers_within_fifty_milliseconds() {
