@@ -23,12 +23,12 @@ impl World {
         let open = (0..states.len()).filter(|endpoint| !states[*endpoint].is_final());
         let waiting: BTreeSet<usize> = open.collect();
         for endpoint in waiting.iter().copied() {
-            let delay = self.random.between(500, 300_000);
+            let delay = self.draw("begin", at, endpoint).between(500, 300_000);
             self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
         }
         let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ended: false };
         self.servers[at].deliveries.insert((activation, attempt), delivery);
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
+        if let Some(seen) = self.history.see(activation) {
             seen.delivering.insert(at, attempt);
         }
         self.end_if_done(at, activation, attempt);
@@ -45,7 +45,7 @@ impl World {
         if let Err(violation) = checks::may_begin(self, at, activation, attempt) {
             self.violation.get_or_insert(violation);
         }
-        let delay = self.random.between(500, 250_000);
+        let delay = self.draw("answer", at, endpoint).between(500, 250_000);
         self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
         self.rings(activation, endpoint, Rang { at_us: self.now_us, server: at, attempt, failed: false });
         self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
@@ -55,7 +55,7 @@ impl World {
 
     /// An endpoint rings. Where it had been reached before, the kind of the repetition is noted.
     fn rings(&mut self, activation: ActivationId, endpoint: usize, again: Rang) {
-        let Some(seen) = self.history.activations.get_mut(&activation) else { return };
+        let Some(seen) = self.history.see(activation) else { return };
         let first = seen.rang[endpoint].iter().rev().find(|rang| !rang.failed).copied();
         seen.rang[endpoint].push(again);
         let Some(first) = first else { return };
@@ -103,11 +103,11 @@ impl World {
     }
 
     pub(crate) fn answered(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
-        let fails = self.schedule.weather == Weather::Storm && self.random.chance(3);
+        let fails = self.schedule.weather == Weather::Storm && self.draw("fails", at, endpoint).chance(3);
         let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) else { return };
         delivery.running.remove(&endpoint);
         let state = if fails {
-            if let Some(seen) = self.history.activations.get_mut(&activation) {
+            if let Some(seen) = self.history.see(activation) {
                 let mut rang = seen.rang[endpoint].iter_mut().rev();
                 if let Some(rang) = rang.find(|rang| (rang.server, rang.attempt) == (at, attempt)) {
                     rang.failed = true;
@@ -115,7 +115,7 @@ impl World {
             }
             EndpointState::Failed { reason: "the device answered 503".to_owned() }
         } else {
-            if let Some(seen) = self.history.activations.get_mut(&activation) {
+            if let Some(seen) = self.history.see(activation) {
                 seen.acked.insert(endpoint);
             }
             EndpointState::Acked { note: String::new() }
@@ -125,7 +125,7 @@ impl World {
     }
 
     pub(crate) fn halt(&mut self, at: usize, activation: ActivationId) {
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
+        if let Some(seen) = self.history.see(activation) {
             seen.delivering.remove(&at);
         }
         let mut attempts = Vec::new();
@@ -147,7 +147,7 @@ impl World {
         let Some(delivery) = server.deliveries.get_mut(&(activation, attempt)) else { return };
         if delivery.waiting.is_empty() && delivery.running.is_empty() && !delivery.ended {
             delivery.ended = true;
-            let delay = self.random.between(100, 20_000);
+            let delay = self.draw("end", at, 0).between(100, 20_000);
             self.after(delay, Event::Ends { at, boot, activation, attempt });
         }
     }

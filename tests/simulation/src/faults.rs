@@ -37,7 +37,7 @@ impl World {
                 self.pages.insert(page, bell.id);
                 self.history.bells.push(bell.clone());
                 for at in group.iter().copied() {
-                    let delay = self.random.between(0, 40_000);
+                    let delay = self.draw("bell", at, page as usize).between(0, 40_000);
                     self.after(delay, Event::Rings { at, content: Box::new(bell.clone()) });
                 }
             }
@@ -84,12 +84,10 @@ impl World {
 
     fn stop(&mut self, page: u32, at: usize) {
         let Some(activation) = self.pages.get(&page).copied() else { return };
-        if let Some(seen) = self.history.activations.get_mut(&activation) {
-            seen.stop_asked = true;
-        }
+        self.history.stopped(activation);
         let ticket = self.ticket();
         self.stops.insert(ticket);
-        let what = if self.random.chance(50) {
+        let what = if self.draw("stop", at, page as usize).chance(50) {
             StopWhat::Activation(activation)
         } else {
             StopWhat::Event(content(page, &[], 0, Wall(0)).key)
@@ -103,6 +101,7 @@ impl World {
             return;
         }
         self.go_down(at, Down::Power, Some(back_after_ms));
+        self.history.touch_all();
         self.history.fault(FaultKind::DiskLost, at, self.now_us, self.now_us);
         let server = &mut self.servers[at];
         server.disk.clear();
@@ -130,7 +129,7 @@ impl World {
             self.at(until, Event::Heals { from, to });
         }
         if let Some(connection) = self.network.connection(from, to) {
-            let timeout = self.random.between(500_000, 4_000_000);
+            let timeout = self.draw("timeout", from, to).between(500_000, 4_000_000);
             self.after(timeout, Event::TimesOut { a: from, b: to, connection });
         }
     }

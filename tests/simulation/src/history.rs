@@ -72,6 +72,10 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct History {
     pub activations: BTreeMap<ActivationId, Activation>,
+    /// Those of which something was seen since they were last checked.
+    touched: BTreeSet<ActivationId>,
+    /// What somebody asked to stop.
+    stops: BTreeSet<ActivationId>,
     /// Timed content, which every server computes by itself, also one that starts later.
     pub bells: Vec<Content>,
     pub faults: Vec<Fault>,
@@ -80,13 +84,38 @@ pub struct History {
 }
 
 impl History {
+    /// An activation of which something is seen.
+    pub fn see(&mut self, activation: ActivationId) -> Option<&mut Activation> {
+        self.touched.insert(activation);
+        self.activations.get_mut(&activation)
+    }
+
+    /// Somebody asks to stop an activation, maybe before anybody knows of it.
+    pub fn stopped(&mut self, activation: ActivationId) {
+        self.stops.insert(activation);
+        if let Some(seen) = self.see(activation) {
+            seen.stop_asked = true;
+        }
+    }
+
+    /// Something was seen that concerns all of them.
+    pub fn touch_all(&mut self) {
+        self.touched.extend(self.activations.keys());
+    }
+
+    /// Those of which something was seen since the last call.
+    pub fn take_touched(&mut self) -> BTreeSet<ActivationId> {
+        std::mem::take(&mut self.touched)
+    }
+
     /// A notification is asked for.
     pub fn asked(&mut self, content: &Content, at_us: u64) {
+        self.touched.insert(content.id);
         self.activations.entry(content.id).or_insert_with(|| Activation {
             content: content.clone(),
             asked_us: at_us,
             accepted: Vec::new(),
-            stop_asked: false,
+            stop_asked: self.stops.contains(&content.id),
             rang: vec![Vec::new(); content.endpoints.len()],
             acked: BTreeSet::new(),
             delivering: BTreeMap::new(),
@@ -106,6 +135,14 @@ impl History {
     /// How many faults of the kinds wanted had not ended by a moment.
     pub fn faults_since(&self, at_us: u64, wanted: impl Fn(FaultKind) -> bool) -> usize {
         self.faults.iter().filter(|fault| fault.until_us >= at_us && wanted(fault.kind)).count()
+    }
+
+    /// A fault that began at an earlier moment and has lasted until this one, or goes on.
+    pub fn lasted(&mut self, kind: FaultKind, server: usize, until_us: u64) {
+        let mut faults = self.faults.iter_mut().rev();
+        if let Some(fault) = faults.find(|fault| (fault.kind, fault.server) == (kind, server)) {
+            fault.until_us = until_us;
+        }
     }
 
     /// A server is gone: it delivers nothing any more.

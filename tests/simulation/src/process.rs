@@ -36,17 +36,18 @@ impl World {
         server.wake_us = node.next_wake().map(|_| self.now_us);
         server.node = Some(node);
         self.note(|| format!("--- server {at} starts"));
-        for bell in self.history.bells.clone() {
+        for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
             if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
-                let delay = self.random.between(0, 40_000);
+                let delay = self.draw("bell", at, number).between(0, 40_000);
                 self.after(delay, Event::Rings { at, content: Box::new(bell) });
             }
         }
         if self.now_us > 0 {
+            self.history.lasted(FaultKind::Crash, at, self.now_us);
             self.history.fault(FaultKind::Restart, at, self.now_us, self.now_us);
         }
         for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
-            let delay = self.random.between(500, 20_000);
+            let delay = self.draw("dial", at, peer).between(500, 20_000);
             self.after(delay, Event::Dial { a: at, b: peer });
         }
     }
@@ -57,7 +58,7 @@ impl World {
             return;
         }
         self.note(|| format!("--- server {at} goes down"));
-        let kept = self.random.index(self.servers[at].writes.len() + 1);
+        let kept = self.draw("kept", at, 0).index(self.servers[at].writes.len() + 1);
         let full = self.now_us < self.servers[at].full_until_us;
         let server = &mut self.servers[at];
         let writes: VecDeque<Write> = std::mem::take(&mut server.writes);
@@ -79,15 +80,17 @@ impl World {
         server.leaving_ms = None;
         let boot = server.boot;
         self.history.gone(at);
-        self.history.fault(FaultKind::Crash, at, self.now_us, self.now_us);
+        // Until it is back.
+        self.history.fault(FaultKind::Crash, at, self.now_us, u64::MAX);
         for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
             let Some(connection) = self.network.connection(at, peer) else { continue };
             if down == Down::Power {
-                let timeout = self.random.between(500_000, 4_000_000);
+                let timeout = self.draw("timeout", at, peer).between(500_000, 4_000_000);
                 self.after(timeout, Event::TimesOut { a: at, b: peer, connection });
-            } else if self.random.chance(50) {
+            } else if self.draw("reset", at, peer).chance(50) {
                 // What it had sent arrives, then the end of the connection.
-                let last = self.network.drained(at, peer, self.now_us) + self.random.between(100, 2_000);
+                let last =
+                    self.network.drained(at, peer, self.now_us) + self.draw("close", at, peer).between(100, 2_000);
                 self.at(last, Event::Closes { from: at, to: peer, connection });
             } else {
                 // A reset overtakes what was under way.
@@ -107,7 +110,7 @@ impl World {
         for (at, peer) in [(a, b), (b, a)] {
             self.feed(at, Input::Link { peer: id(peer), seen: LinkSeen::Lost });
         }
-        let delay = self.random.between(dial_us / 10, dial_us);
+        let delay = self.draw("dial", a, b).between(dial_us / 10, dial_us);
         self.after(delay, Event::Dial { a, b });
     }
 
@@ -136,7 +139,7 @@ impl World {
                 return;
             }
         }
-        let delay = self.random.between(100_000, 250_000);
+        let delay = self.draw("redial", a, b).between(100_000, 250_000);
         self.after(delay, Event::Dial { a, b });
     }
 }

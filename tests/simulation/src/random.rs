@@ -11,13 +11,16 @@ impl Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
 
+    /// The generator for one thing at one moment of a run. What is drawn for it does not depend on what was drawn before, so
+    /// that leaving something out of a schedule leaves the rest of the run as it was.
+    pub fn of(seed: u64, key: [u64; 4]) -> Random {
+        Random(key.into_iter().fold(!seed, |state, part| mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ mix(part))))
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.0)
     }
 
     /// A number from `from` up to and with `to`.
@@ -42,4 +45,10 @@ impl Random {
             list.swap(last, other);
         }
     }
+}
+
+fn mix(number: u64) -> u64 {
+    let mut mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Random;
 
 /// Which kinds of fault a schedule may hold. Some invariants are promised for some of them only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Weather {
     /// No fault at all.
     Calm,
@@ -15,8 +17,29 @@ pub enum Weather {
     Storm,
 }
 
+impl Weather {
+    fn faults(self, random: &mut Random) -> u64 {
+        match self {
+            Weather::Calm => 0,
+            Weather::Crashes => random.between(1, 3),
+            Weather::Storm => random.between(1, 5),
+        }
+    }
+}
+
+/// How much an installation has to do while faults happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Pace {
+    /// A few pages within seconds, and most faults aimed at them: where rules break, they break here.
+    #[default]
+    Aimed,
+    /// A minute with an activation each second on average, and faults at any moment of it: what an installation lives through
+    /// on its worst day.
+    Minute,
+}
+
 /// A server's clocks, as far as they are wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// Its wall clock minus the world's, in milliseconds.
     pub ahead_ms: i64,
@@ -26,7 +49,7 @@ pub struct Clock {
 
 /// One thing that happens at a moment of a schedule. Servers are named by their place in [`Schedule::clocks`], pages and
 /// bells by a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Happening {
     /// A notification is asked for at a server; `again` is another server that sees the same event some time later.
     Page {
@@ -69,12 +92,15 @@ impl Happening {
 }
 
 /// One run, fully determined.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// What it was drawn from; delays are drawn from it too.
     pub seed: u64,
     /// Which faults it may hold.
     pub weather: Weather,
+    /// How much happens in it besides.
+    #[serde(default)]
+    pub pace: Pace,
     /// One per server.
     pub clocks: Vec<Clock>,
     /// Whether a returning server owns nothing for a while.
@@ -98,30 +124,56 @@ impl Schedule {
         let storm = weather == Weather::Storm;
         let clocks = (0..servers).map(|_| clock(&mut random, storm)).collect();
         let slowest_way_us = if storm && random.chance(30) { 60_000 } else { 5_000 };
-        let mut schedule =
-            Schedule { seed, weather, clocks, hold_down: random.chance(50), slowest_way_us, events: Vec::new() };
-        let length = random.between(500, 8000);
-        let pages = random.between(1, 4) as u32;
-        for page in 0..pages {
-            let at = random.between(1500, 1500 + length);
-            schedule.ask(&mut random, page, at);
-        }
-        let faults = match weather {
-            Weather::Calm => 0,
-            Weather::Crashes => random.between(1, 3),
-            Weather::Storm => random.between(1, 5),
+        let mut schedule = Schedule {
+            seed,
+            weather,
+            pace: Pace::Aimed,
+            clocks,
+            hold_down: random.chance(50),
+            slowest_way_us,
+            events: Vec::new(),
         };
-        let mut disks = 1;
-        for _ in 0..faults {
-            // Most faults come close to a page: that is where they hurt.
-            let close = random.index(schedule.events.len());
-            let at = (schedule.events[close].0 + random.between(0, 700)).saturating_sub(200).max(1400);
-            let fault = fault(&mut random, weather, servers, &mut disks);
-            schedule.events.push((at, fault));
+        // From a source of its own, so that what is drawn here does not shift the rest.
+        let mut other = Random::new(seed ^ 0x006f_7468_6572);
+        if other.chance(50) {
+            schedule.pace = Pace::Minute;
+            schedule.draw_minute(&mut random);
+        } else {
+            schedule.draw_aimed(&mut random);
         }
         // The order of what happens at one moment is part of the schedule.
         schedule.events.sort_by_key(|(at, _)| *at);
         schedule
+    }
+
+    fn draw_aimed(&mut self, random: &mut Random) {
+        let length = random.between(500, 8000);
+        let pages = random.between(1, 4) as u32;
+        for page in 0..pages {
+            let at = random.between(1500, 1500 + length);
+            self.ask(random, page, at);
+        }
+        let mut disks = 1;
+        for _ in 0..self.weather.faults(random) {
+            // Most faults come close to a page: that is where they hurt.
+            let close = random.index(self.events.len());
+            let at = (self.events[close].0 + random.between(0, 700)).saturating_sub(200).max(1400);
+            let fault = fault(random, self.weather, self.clocks.len(), &mut disks);
+            self.events.push((at, fault));
+        }
+    }
+
+    fn draw_minute(&mut self, random: &mut Random) {
+        for page in 0..random.between(40, 80) as u32 {
+            let at = random.between(1500, 61_500);
+            self.ask(random, page, at);
+        }
+        let mut disks = 1;
+        for _ in 0..self.weather.faults(random) {
+            let at = random.between(1400, 61_500);
+            let fault = fault(random, self.weather, self.clocks.len(), &mut disks);
+            self.events.push((at, fault));
+        }
     }
 
     /// How many faults it holds.
@@ -155,10 +207,10 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Schedule { seed, weather, clocks, hold_down, slowest_way_us, events } = self;
+        let Schedule { seed, weather, pace, clocks, hold_down, slowest_way_us, events } = self;
         writeln!(
             f,
-            "seed {seed}, {weather:?}, {} servers, hold-down {hold_down}, way up to {slowest_way_us} us",
+            "seed {seed}, {weather:?}, {pace:?}, {} servers, hold-down {hold_down}, way up to {slowest_way_us} us",
             clocks.len()
         )?;
         for (server, Clock { ahead_ms, drift_ppm }) in clocks.iter().enumerate() {

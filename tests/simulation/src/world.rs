@@ -74,7 +74,6 @@ pub struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) history: History,
-    pub(crate) random: Random,
     pub(crate) steps: u64,
     planted: Option<Planted>,
     queue: BTreeMap<(u64, u64), Event>,
@@ -100,7 +99,6 @@ impl World {
             servers: schedule.clocks.iter().map(|clock| Server::new(*clock)).collect(),
             network: Network::new(schedule.clocks.len(), schedule.slowest_way_us),
             history: History::default(),
-            random: Random::new(!schedule.seed),
             steps: 0,
             planted,
             queue: BTreeMap::new(),
@@ -240,7 +238,7 @@ impl World {
                 self.answered(at, activation, attempt, endpoint);
             }
             Event::Ends { at, boot, activation, attempt } if self.lives(at, boot) => {
-                if let Some(seen) = self.history.activations.get_mut(&activation) {
+                if let Some(seen) = self.history.see(activation) {
                     seen.delivering.remove(&at);
                 }
                 self.feed(at, Input::DeliveryEnded { activation, attempt });
@@ -248,7 +246,7 @@ impl World {
             Event::Rings { at, content } => self.trigger(at, *content),
             Event::Heals { from, to } => {
                 self.network.heal(from, to);
-                let again = self.random.between(1_000, 300_000);
+                let again = self.draw("again", from, to).between(1_000, 300_000);
                 self.after(again, Event::Released { from, to });
             }
             Event::Starts { at, boot } if self.servers[at].boot == boot && self.servers[at].node.is_none() => {
@@ -295,7 +293,7 @@ impl World {
             }
         }
         // The loop of a real server wakes a little late.
-        let late = self.random.between(0, 500);
+        let late = self.draw("tick", at, 0).between(0, 500);
         let server = &mut self.servers[at];
         server.wake_us = wake.map(|wake: Mono| server.world_us(wake).max(self.now_us) + late);
         for output in outputs {
@@ -306,7 +304,8 @@ impl World {
         if let Some(back_after_ms) = drained.filter(|_| server.writes.is_empty()) {
             self.go_down(at, Down::Process, Some(back_after_ms));
         }
-        if let Err(violation) = checks::after_step(self) {
+        let touched = self.history.take_touched();
+        if let Err(violation) = checks::after_step(self, &touched) {
             self.violation.get_or_insert(violation);
         }
     }
@@ -317,7 +316,7 @@ impl World {
                 let node = self.servers[at].node.as_ref();
                 let over = node.and_then(|node| node.knowledge(activation)).is_some_and(|known| known.ended.is_some());
                 let accepted = Accepted { at_us: self.now_us, server: at, degraded, over };
-                if let Some(seen) = self.history.activations.get_mut(&activation) {
+                if let Some(seen) = self.history.see(activation) {
                     seen.accepted.push(accepted);
                 }
             }
@@ -343,7 +342,7 @@ impl World {
     /// A parcel leaves, if a connection stands.
     pub(crate) fn post(&mut self, from: usize, to: usize, parcel: Parcel) {
         if let Some(connection) = self.network.connection(from, to) {
-            let arrival = self.network.arrival(from, to, self.now_us, &mut self.random);
+            let arrival = self.network.arrival(from, to, self.now_us, &mut self.draw("way", from, to));
             self.at(arrival, Event::Arrives { from, to, connection, parcel });
         }
     }
@@ -362,7 +361,8 @@ impl World {
     /// A write is given to the disk, which does one after the other.
     fn write(&mut self, at: usize, write: Write) {
         let slow = self.now_us < self.servers[at].slow_until_us;
-        let takes = if slow { self.random.between(100_000, 1_500_000) } else { self.random.between(300, 12_000) };
+        let mut draw = self.draw("disk", at, self.servers[at].writes.len());
+        let takes = if slow { draw.between(100_000, 1_500_000) } else { draw.between(300, 12_000) };
         let server = &mut self.servers[at];
         server.disk_busy_us = server.disk_busy_us.max(self.now_us) + takes;
         server.writes.push_back(write);
@@ -423,6 +423,12 @@ impl World {
 
     fn lives(&self, at: usize, boot: u64) -> bool {
         self.servers[at].node.is_some() && self.servers[at].boot == boot
+    }
+
+    /// Chance for one purpose, of one or two servers or of whatever is numbered, at this moment.
+    pub(crate) fn draw(&self, purpose: &str, one: usize, other: usize) -> Random {
+        let purpose = purpose.bytes().fold(0, |number: u64, byte| number << 8 | u64::from(byte));
+        Random::of(self.schedule.seed, [purpose, one as u64, other as u64, self.now_us])
     }
 
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
