@@ -28,7 +28,7 @@ impl Node {
             PeerMessage::Have { activation, attempt, owner, stopped } => {
                 self.note_have(from, activation, (attempt, owner), stopped);
             }
-            PeerMessage::Share { activation, states } => self.learn_states(activation, &states),
+            PeerMessage::Share { activation, states } => self.learn_states(from, activation, &states),
             PeerMessage::Ask { round, unfinished } => self.tell(from, round, &unfinished),
             PeerMessage::Told { round } => {
                 let peer = self.peers.get_mut(&from).expect("looked up above");
@@ -179,9 +179,12 @@ impl Node {
             // Others may wait for this: they leave alone what a server runs that somebody hears.
             self.heartbeat_at = self.now.mono;
         }
-        for id in &self.active {
+        if why == DownReason::Silent {
+            self.ask_about(id);
+        }
+        for run in &self.active {
             // What a server confirmed does not count while it is believed down.
-            self.runs.get_mut(id).expect("active activations are known").have.remove(&peer.id);
+            self.runs.get_mut(run).expect("active activations are known").have.remove(&id);
         }
     }
 

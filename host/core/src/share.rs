@@ -21,6 +21,7 @@ impl Node {
         let stopped_early = self.stopped_early.contains_key(&told.content.key);
         let run = self.runs.entry(id).or_insert_with(|| Run::new(told.clone(), now));
         let ended_before = !fresh && run.known.ended.is_some();
+        let owner_before = run.known.owner;
         let joined = run.known.join(told);
         let stops = stopped_early && !run.known.stopped;
         run.known.stopped |= stops;
@@ -28,6 +29,8 @@ impl Node {
             run.claim_since = now;
             run.ending = None;
         }
+        // The server that has lost it may not be reached by the one that took it.
+        let loser = (joined.claim && ![from, run.known.owner].contains(&owner_before)).then_some(owner_before);
         if !run.known.content.group.contains(&from) {
             run.friends.insert(from);
         }
@@ -45,6 +48,9 @@ impl Node {
         if behind {
             self.push_to(from, id, false);
         }
+        if let Some(loser) = loser.filter(|loser| self.peers.get(loser).is_some_and(|peer| peer.lives())) {
+            self.push_to(loser, id, false);
+        }
         if confirm {
             let run = self.runs.get_mut(&id).expect("inserted above");
             if run.is_stored() {
@@ -57,7 +63,12 @@ impl Node {
     }
 
     /// Takes in endpoint states. An activation that is not known comes as a whole when the pushes are mended.
-    pub(crate) fn learn_states(&mut self, id: ActivationId, states: &[(u32, EndpointId, EndpointState)]) {
+    pub(crate) fn learn_states(
+        &mut self,
+        from: ServerId,
+        id: ActivationId,
+        states: &[(u32, EndpointId, EndpointState)],
+    ) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let mut changed = false;
         for (index, endpoint, state) in states {
@@ -68,9 +79,14 @@ impl Node {
             };
             changed |= index.is_some_and(|index| run.known.raise_state(index, state));
         }
+        let overtaken = run.known.owner != from;
         if changed {
             run.changed = self.now.mono;
             self.persist(id);
+        }
+        if overtaken {
+            // It goes on with what it has lost: it does not know yet.
+            self.push_to(from, id, false);
         }
     }
 
@@ -81,9 +97,12 @@ impl Node {
         }
     }
 
-    /// Answers a peer that was away: everything unfinished, and what is known of the activations that it thinks unfinished.
+    /// Answers a peer that was away: everything unfinished that concerns it, and what is known of the activations that it
+    /// thinks unfinished. A server outside the group is told of nothing else: it would hear no more of it, and take silence
+    /// for a missed deadline.
     pub(crate) fn tell(&mut self, to: ServerId, round: u64, unfinished: &[ActivationId]) {
-        let open = self.active.iter().filter(|id| self.runs[*id].known.ended.is_none());
+        let concerns = |run: &Run| run.known.content.group.contains(&to) || run.friends.contains(&to);
+        let open = self.active.iter().filter(|id| self.runs[*id].known.ended.is_none() && concerns(&self.runs[*id]));
         let asked = unfinished.iter().filter(|id| self.runs.contains_key(id));
         let ids: std::collections::BTreeSet<ActivationId> = open.chain(asked).copied().collect();
         for id in ids {
@@ -187,6 +206,20 @@ impl Node {
                     asked.push(owner);
                 }
                 for to in asked {
+                    self.push_to(to, id, false);
+                }
+            }
+        }
+    }
+
+    /// An owner fell silent: where only the link to it is cut, others know what it has done meanwhile, and tell whoever knows
+    /// less.
+    pub(crate) fn ask_about(&mut self, owner: ServerId) {
+        for id in self.active.clone() {
+            let known = &self.runs[&id].known;
+            if known.owner == owner && known.ended.is_none() {
+                let lives = |to: &ServerId| self.peers.get(to).is_some_and(|peer| peer.lives());
+                for to in self.audience(id).into_iter().filter(lives).collect::<Vec<_>>() {
                     self.push_to(to, id, false);
                 }
             }

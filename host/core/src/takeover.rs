@@ -46,6 +46,8 @@ impl Node {
         };
         let step = self.tuning.deadline_step();
         let offset = self.peers.get(&known.owner).map_or(Span(0), |peer| peer.offset.size());
+        // Where the link to the owner is cut, its word comes through a third server, when the pushes are mended.
+        let offset = if self.is_heard_by_others(known.owner) { offset.max(self.tuning.suspicion()) } else { offset };
         let one_step = run.claim_since + step + offset;
         let from = match known.content.due {
             Some(due) => self.mono_of(due),
@@ -60,9 +62,11 @@ impl Node {
         let owner = self.worth_of(known.owner, needs);
         // A running delivery stays where it is while its server lives. What is timed and not begun passes on from a server
         // that is held or leaving, or whose drivers do not match.
-        let passes_on = run.is_timed() && known.attempt == 0 && !known.started && owner != Worth::BEST;
+        let heard_by_others = self.is_heard_by_others(known.owner);
+        let passes_on =
+            run.is_timed() && known.attempt == 0 && !known.started && owner != Worth::BEST && !heard_by_others;
         let heir = self.would_own_with(group, needs).unwrap_or(me);
-        let gone = owner.usable == Use::None && !self.is_heard_by_others(known.owner);
+        let gone = owner.usable == Use::None && !heard_by_others;
         if (gone || passes_on) && heir == me {
             return Some(TakeoverReason::Heir);
         }
@@ -78,7 +82,7 @@ impl Node {
     }
 
     /// Whether a silent server is heard by another that is up: then the link between the two of us is cut, and it goes on
-    /// with what it runs. Without this, two servers that both reach a third would take a page from each other for as long
+    /// with what it runs, and rings the bells that are its own. Without this, two servers that both reach a third would take a page from each other for as long
     /// as it lasts, each learning through the third that the other, believed down, has claimed it.
     fn is_heard_by_others(&self, id: ServerId) -> bool {
         let silent = self.peers.get(&id).is_some_and(|peer| peer.fell_silent());

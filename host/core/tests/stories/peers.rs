@@ -1,6 +1,6 @@
 //! Who is believed up, who is held, how a server leaves in good order (redundancy sheet, sections 5 and 7), as stories.
 
-use crate::world::{A, B, C, Did, World, bell, page, page_for};
+use crate::world::{A, B, C, Did, MORNING, World, bell, page, page_for};
 use onealert_core::{
     effect::{DownReason, HaltReason, Notice, Outcome, Refusal},
     event::{Input, LinkSeen},
@@ -255,6 +255,34 @@ fn two_servers_that_cannot_hear_each_other_do_not_take_a_page_from_each_other() 
     assert_eq!(world.records(page.id), [(A, 0, Outcome::Success)]);
     let known = world.node(B).knowledge(page.id).expect("B has a copy");
     assert!(known.ended.is_some(), "B learns the end through C");
+}
+
+/// The same with a bell: the first server is heard by the third, so the second does not ring beside it; if the first hangs,
+/// the second rings after all.
+#[test]
+fn a_bell_rings_once_when_two_of_three_servers_cannot_hear_each_other() {
+    let mut world = World::of(&[A, B, C]);
+    world.cut(A, B);
+    world.run(3000);
+    let first = bell("8:00", 2, world.ms() as i64 + 1000);
+    for server in [A, B, C] {
+        world.trigger(server, &first);
+    }
+    world.run(5000);
+    assert_eq!(world.deliveries(first.id), [(A, 0, vec![0, 1])]);
+    assert_eq!(world.when(A, is_deliver), Some(first.due.expect("a bell").0 as u64 - MORNING as u64));
+    let second = bell("8:05", 2, world.ms() as i64 + 1000);
+    for server in [B, C] {
+        world.trigger(server, &second);
+    }
+    world.run(1000);
+    let due = world.ms();
+    world.run(5000);
+    let rung: Vec<ServerId> = world.deliveries(second.id).into_iter().map(|(server, ..)| server).collect();
+    assert_eq!(rung.len(), 1, "{rung:?}");
+    let rings = |did: &Did| matches!(did, Did::Deliver { activation, .. } if *activation == second.id);
+    let late = world.when(rung[0], rings).expect("it rang") - due;
+    assert!((400..=2000).contains(&late), "{late}");
 }
 
 /// A cut of one server from the others: each side rings the bell once, and healing sends nothing.
