@@ -286,10 +286,20 @@ impl Node {
         ours.max(theirs)
     }
 
-    /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving.
+    /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving. Where
+    /// a server outside the group has nobody of it, everybody who is up: another such server may have got the same event.
     pub(crate) fn confirmers<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
         let me = self.identity.server;
-        run.known.content.group.iter().copied().filter(move |id| *id != me && self.use_of(*id) >= Use::Held)
+        let group = run.known.content.group.iter().copied().chain(self.stand_ins(run));
+        group.filter(move |id| *id != me && self.use_of(*id) >= Use::Held)
+    }
+
+    /// Every peer, where nobody of the run's group is up and this server is outside of it.
+    pub(crate) fn stand_ins<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
+        let group = &run.known.content.group;
+        let inside = group.contains(&self.identity.server);
+        let alone = !inside && !group.iter().any(|id| self.use_of(*id) >= Use::Held);
+        self.peers.keys().copied().filter(move |id| alone && !group.contains(id))
     }
 
     /// Whether the run's moment has come.

@@ -244,7 +244,8 @@ impl Node {
     fn audience(&self, id: ActivationId) -> Vec<ServerId> {
         let run = &self.runs[&id];
         let mut all: Vec<ServerId> = Vec::new();
-        for to in run.known.content.group.iter().chain(&run.friends).copied() {
+        let concerned = run.known.content.group.iter().chain(&run.friends).copied();
+        for to in concerned.chain(self.stand_ins(run)) {
             if !all.contains(&to) && self.peers.get(&to).is_some_and(|peer| peer.may_be_connected()) {
                 all.push(to);
             }

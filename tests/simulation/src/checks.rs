@@ -166,8 +166,8 @@ fn i3_exactly_once_without_faults(world: &World, seen: &Activation) -> Verdict {
 }
 
 /// I4: an endpoint gets an activation at most once more than there were crashes, restarts, pauses, cuts, disk faults,
-/// drains and false suspicions since shortly before it was asked for. What servers outside the priority group send is left
-/// out, as in I5.
+/// drains and false suspicions since shortly before it was asked for. Servers outside the priority group are left out: when
+/// all of the group is down, two of them whose claims cross on the way both begin.
 fn i4_deliveries_are_bounded_by_faults(world: &World, seen: &Activation) -> Verdict {
     let inside = |rang: &&Rang| seen.content.group.contains(&id(rang.server));
     let most = seen.rang.iter().map(|rang| rang.iter().filter(inside).count()).max().unwrap_or(0);
@@ -182,8 +182,7 @@ fn i4_deliveries_are_bounded_by_faults(world: &World, seen: &Activation) -> Verd
 }
 
 /// I5: with crash faults only, never are two servers allowed to deliver the same activation at one moment. Servers outside
-/// the priority group are left out: when all of the group is down, each of those that were asked for the same event sends,
-/// because none of them can know of the other (sheet, section 6: the server asked owns it).
+/// the priority group are left out, as in I4.
 fn i5_one_deliverer_with_crashes_only(world: &World, seen: &Activation) -> Verdict {
     let inside = seen.delivering.keys().filter(|at| seen.content.group.contains(&id(**at))).count();
     if world.schedule.weather <= Weather::Crashes && inside > 0 && seen.delivering.len() > 1 {

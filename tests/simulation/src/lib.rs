@@ -22,12 +22,16 @@ mod server;
 pub mod shrink;
 pub mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use checks::Violation;
-use doubled::Kinds;
+use doubled::{Kinds, Table};
 use planted::Planted;
-use schedule::Schedule;
+use schedule::{Pace, Schedule};
 use world::World;
 
 /// What came of one run.
@@ -35,6 +39,19 @@ use world::World;
 pub struct Outcome {
     /// The first broken invariant, if any.
     pub violation: Option<Violation>,
+    /// What was counted.
+    pub counts: Counts,
+    /// How often an endpoint was reached again, by kind.
+    pub kinds: Kinds,
+}
+
+/// What is counted in a run, or in many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Runs.
+    pub schedules: u64,
+    /// Runs in which at least one fault happened.
+    pub with_faults: u64,
     /// Activations that were accepted.
     pub accepted: u64,
     /// Accepted activations that nobody can deliver any more, degraded ones not counted.
@@ -43,12 +60,23 @@ pub struct Outcome {
     pub degraded_lost: u64,
     /// How often an endpoint was reached.
     pub deliveries: u64,
-    /// How often an endpoint was reached again.
+    /// How often an endpoint was reached that had been reached before.
     pub doubled: u64,
-    /// The same by kind.
-    pub kinds: Kinds,
     /// Inputs that nodes took.
     pub steps: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.schedules += more.schedules;
+        self.with_faults += more.with_faults;
+        self.accepted += more.accepted;
+        self.lost += more.lost;
+        self.degraded_lost += more.degraded_lost;
+        self.deliveries += more.deliveries;
+        self.doubled += more.doubled;
+        self.steps += more.steps;
+    }
 }
 
 /// What came of many runs.
@@ -56,62 +84,81 @@ pub struct Outcome {
 pub struct Totals {
     /// How many were run.
     pub schedules: u64,
-    /// Activations that were accepted.
-    pub accepted: u64,
     /// Accepted activations that nobody can deliver any more, degraded ones not counted.
     pub lost: u64,
-    /// The same among those accepted as degraded: with one copy, and said so.
-    pub degraded_lost: u64,
-    /// How often an endpoint was reached.
-    pub deliveries: u64,
-    /// How often an endpoint was reached again.
+    /// How often an endpoint was reached that had been reached before.
     pub doubled: u64,
-    /// The same by kind.
-    pub kinds: Kinds,
     /// Runs in which an invariant broke.
     pub violations: u64,
-    /// The first seeds of those, at most ten.
+    /// The same and more, by how much there was to do.
+    pub by_pace: BTreeMap<Pace, Counts>,
+    /// Deliveries to endpoints that had been reached before, by kind.
+    pub kinds: Kinds,
+    /// The first seeds in which an invariant broke, at most ten.
     pub failing: Vec<u64>,
-    /// Inputs that nodes took.
-    pub steps: u64,
 }
 
 impl Totals {
-    fn add(&mut self, seed: u64, outcome: &Outcome) {
-        self.schedules += 1;
-        self.accepted += outcome.accepted;
-        self.lost += outcome.lost;
-        self.degraded_lost += outcome.degraded_lost;
-        self.deliveries += outcome.deliveries;
-        self.doubled += outcome.doubled;
-        self.add_kinds(&outcome.kinds);
-        self.steps += outcome.steps;
-        if outcome.violation.is_some() {
-            self.violations += 1;
-            self.failing.push(seed);
-        }
+    fn add(&mut self, seed: u64, schedule: &Schedule, outcome: &Outcome) {
+        let broken = outcome.violation.is_some();
+        self.count(schedule.pace, outcome.counts, &outcome.kinds);
+        self.violations += u64::from(broken);
+        self.failing.extend(broken.then_some(seed));
     }
 
-    fn add_kinds(&mut self, kinds: &Kinds) {
+    fn join(mut self, other: Totals) -> Totals {
+        for (pace, counts) in other.by_pace {
+            self.count(pace, counts, &Kinds::default());
+        }
+        self.count(Pace::Aimed, Counts::default(), &other.kinds);
+        self.violations += other.violations;
+        self.failing.extend(other.failing);
+        self.failing.sort_unstable();
+        self.failing.truncate(10);
+        self
+    }
+
+    fn count(&mut self, pace: Pace, counts: Counts, kinds: &Kinds) {
+        *self.by_pace.entry(pace).or_default() += counts;
+        self.schedules += counts.schedules;
+        self.lost += counts.lost;
+        self.doubled += counts.doubled;
         for (kind, count) in kinds {
             *self.kinds.entry(*kind).or_default() += count;
         }
     }
 
-    fn join(mut self, other: Totals) -> Totals {
-        self.schedules += other.schedules;
-        self.accepted += other.accepted;
-        self.lost += other.lost;
-        self.degraded_lost += other.degraded_lost;
-        self.deliveries += other.deliveries;
-        self.doubled += other.doubled;
-        self.add_kinds(&other.kinds);
-        self.violations += other.violations;
-        self.steps += other.steps;
-        self.failing.extend(other.failing);
-        self.failing.sort_unstable();
-        self.failing.truncate(10);
-        self
+    /// Everything that was counted, over all paces.
+    pub fn all(&self) -> Counts {
+        self.by_pace.values().fold(Counts::default(), |mut all, counts| {
+            all += *counts;
+            all
+        })
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |what: &str, counts: Counts| {
+            let Counts { schedules, with_faults, accepted, lost, degraded_lost, deliveries, doubled, steps } = counts;
+            let share = 100.0 * doubled as f64 / deliveries.max(1) as f64;
+            let each = doubled as f64 / with_faults.max(1) as f64;
+            writeln!(
+                f,
+                "{what}: {schedules} schedules, {with_faults} of them with faults; {accepted} accepted, {lost} lost, \
+                 {degraded_lost} lost that were said to have one copy; {deliveries} deliveries, {doubled} doubled = \
+                 {share:.3} %, {each:.3} in each schedule with faults; {steps} steps"
+            )
+        };
+        line("all", self.all())?;
+        for (pace, counts) in &self.by_pace {
+            line(&format!("{pace:?}"), *counts)?;
+        }
+        writeln!(f, "{} violations{}", self.violations, if self.failing.is_empty() { "" } else { ":" })?;
+        for seed in &self.failing {
+            writeln!(f, "  seed {seed}")?;
+        }
+        write!(f, "{}", Table(&self.kinds))
     }
 }
 
@@ -125,20 +172,22 @@ pub fn run(schedule: &Schedule, planted: Option<Planted>) -> Outcome {
         let accepted = history.activations.values().filter(|seen| !seen.accepted.is_empty()).count() as u64;
         // A run that was broken off has not come to its end: what it has not delivered is not lost.
         let ended = violation.as_ref().is_none_or(|violation| violation.invariant == "I2");
-        Outcome {
+        let counts = Counts {
+            schedules: 1,
+            with_faults: u64::from(schedule.faults() > 0),
             accepted,
             lost: if ended { lost } else { 0 },
             degraded_lost: if ended { degraded_lost } else { 0 },
             deliveries: history.deliveries(),
             doubled: history.doubled(),
-            kinds: history.doubled.clone(),
             steps: world.steps(),
-            violation,
-        }
+        };
+        Outcome { violation, counts, kinds: history.doubled.clone() }
     }));
     ran.unwrap_or_else(|_| Outcome {
         violation: Some(Violation { invariant: "no panic", what: "a node panicked".to_owned(), at_us: 0 }),
-        ..Outcome::default()
+        counts: Counts { schedules: 1, ..Counts::default() },
+        kinds: Kinds::default(),
     })
 }
 
@@ -147,7 +196,8 @@ pub fn run_schedules(from_seed: u64, count: u64) -> Totals {
     let part = |first: u64| {
         let mut totals = Totals::default();
         for seed in (from_seed + first..from_seed + count).step_by(2) {
-            totals.add(seed, &run(&Schedule::draw(seed), None));
+            let schedule = Schedule::draw(seed);
+            totals.add(seed, &schedule, &run(&schedule, None));
         }
         totals
     };

@@ -135,7 +135,7 @@ impl Schedule {
         };
         // From a source of its own, so that what is drawn here does not shift the rest.
         let mut other = Random::new(seed ^ 0x006f_7468_6572);
-        if other.chance(50) {
+        if other.chance(75) {
             schedule.pace = Pace::Minute;
             schedule.draw_minute(&mut random);
         } else {

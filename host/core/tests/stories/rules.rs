@@ -137,6 +137,34 @@ fn a_group_without_a_known_server_is_refused() {
     }
 }
 
+/// Two servers outside the group get the same event while nobody of the group is up: they know of each other.
+#[test]
+fn two_servers_outside_a_dead_group_send_the_same_event_once() {
+    let (mut world, page) = (World::of(&[A, B, C]), page_for("call", 2, &[A]));
+    world.kill(A);
+    world.run(100);
+    world.trigger(B, &page);
+    world.run(3);
+    world.trigger(C, &page);
+    world.run(3000);
+    assert_eq!(world.reached(&page), [1, 1]);
+    assert_eq!(world.records(page.id).len(), 1, "{:?}", world.records(page.id));
+}
+
+/// Its owner dies while it runs: of two servers outside the group that know of it one goes on.
+#[test]
+fn one_of_two_servers_outside_the_group_goes_on_with_a_page_whose_group_died() {
+    let (mut world, page) = (World::of(&[A, B, C]), page_for("call", 50, &[A]));
+    world.trigger(B, &page);
+    world.trigger(C, &page);
+    world.run(200);
+    world.kill(A);
+    world.run(3000);
+    let successors: Vec<ServerId> = world.deliveries(page.id)[1..].iter().map(|(server, ..)| *server).collect();
+    assert_eq!(successors.len(), 1, "{successors:?}");
+    assert!(world.reached(&page).iter().all(|times| (1..=2).contains(times)), "{:?}", world.reached(&page));
+}
+
 /// Rule 3.
 #[test]
 fn nothing_is_delivered_before_a_second_server_has_it() {
