@@ -78,7 +78,8 @@ impl Node {
             let patience = nobody || waiter.until <= now;
             elsewhere || patience || (here && (timed || over))
         });
-        let lost = !here && !elsewhere && !timed;
+        // What somebody outside the group holds, or what is already being sent, is not taken back.
+        let lost = !here && !timed && run.have.is_empty() && run.delivered.is_none();
         let degraded = !over && !(here && (elsewhere || timed));
         let reason = run.write_failed.clone();
         let run = self.runs.get_mut(&id).expect("looked up above");

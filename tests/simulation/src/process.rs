@@ -28,7 +28,7 @@ impl World {
         let server = &mut self.servers[at];
         server.boot += 1;
         server.down = None;
-        server.disk_busy_us = 0;
+        (server.disk_busy_us, server.disk_next_us) = (0, 0);
         let now = server.clocks(self.now_us);
         let restored: Vec<Knowledge> = server.disk.values().cloned().collect();
         let standing = standing(now.wall);

@@ -63,8 +63,10 @@ pub struct Server {
     /// Records of Sent Notifications that survive power loss.
     pub records: Vec<Ended>,
     pub writes: VecDeque<Write>,
-    /// When the last write that was given to the disk is done.
+    /// When the transaction that is being written is done.
     pub disk_busy_us: u64,
+    /// When the one after it is done, which takes in what comes meanwhile. The same where there is none.
+    pub disk_next_us: u64,
     pub slow_until_us: u64,
     pub full_until_us: u64,
     /// Deliveries by activation and attempt.
@@ -91,6 +93,7 @@ impl Server {
             records: Vec::new(),
             writes: VecDeque::new(),
             disk_busy_us: 0,
+            disk_next_us: 0,
             slow_until_us: 0,
             full_until_us: 0,
             deliveries: BTreeMap::new(),
@@ -113,6 +116,19 @@ impl Server {
         let ran = i128::from((mono - HOUR).0);
         let rate = i128::from(1_000_000 + self.clock.drift_ppm);
         u64::try_from((ran * 1_000_000 + rate - 1) / rate).expect("moments are not negative")
+    }
+
+    /// When a write that is given to the disk is done, where a transaction takes so long.
+    pub fn commit_at(&mut self, now_us: u64, takes_us: u64) -> u64 {
+        if now_us >= self.disk_busy_us {
+            self.disk_busy_us = self.disk_next_us;
+        }
+        if now_us >= self.disk_busy_us {
+            (self.disk_busy_us, self.disk_next_us) = (now_us + takes_us, now_us + takes_us);
+        } else if self.disk_next_us == self.disk_busy_us {
+            self.disk_next_us += takes_us;
+        }
+        self.disk_next_us
     }
 
     /// Who it is in this life.

@@ -358,15 +358,19 @@ impl World {
         self.feed(to, input);
     }
 
-    /// A write is given to the disk, which does one after the other.
+    /// A write is given to the disk, which does together what came while it was busy.
     fn write(&mut self, at: usize, write: Write) {
         let slow = self.now_us < self.servers[at].slow_until_us;
         let mut draw = self.draw("disk", at, self.servers[at].writes.len());
         let takes = if slow { draw.between(100_000, 1_500_000) } else { draw.between(300, 12_000) };
+        let now_us = self.now_us;
         let server = &mut self.servers[at];
-        server.disk_busy_us = server.disk_busy_us.max(self.now_us) + takes;
+        let done = server.commit_at(now_us, takes);
         server.writes.push_back(write);
-        let (done, boot) = (server.disk_busy_us, server.boot);
+        let boot = server.boot;
+        if slow {
+            self.history.lasted(FaultKind::Disk, at, done);
+        }
         self.at(done, Event::Written { at, boot });
     }
 

@@ -79,6 +79,20 @@ fn a_full_disk_refuses_unless_another_server_has_the_copy() {
     assert_eq!(world.reached(&shared), [1]);
 }
 
+/// The disk is full, so a page is sent that is stored with the ingress server only; then the same event comes in again.
+#[test]
+fn a_page_that_is_being_sent_is_not_forgotten_when_it_is_asked_for_again() {
+    let (mut world, page) = (World::of(&[A, B]), page_for("call", 50, &[A]));
+    world.server(A).disk_fails = true;
+    world.trigger(B, &page);
+    world.run(100);
+    let again = world.trigger(A, &page);
+    world.run(5000);
+    let accepted = Did::Accepted { ticket: again, degraded: true, duplicate: true };
+    assert_eq!(world.answer(again).map(|(_, did)| did), Some(accepted));
+    assert_eq!(world.reached(&page), [1; 50]);
+}
+
 #[test]
 fn the_same_event_twice_is_one_activation() {
     let (mut world, page) = (World::of(&[A, B, C]), page("cap alert", 2));
