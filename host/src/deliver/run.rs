@@ -166,14 +166,11 @@ impl Delivery {
         let mut by_driver: BTreeMap<DriverId, Vec<u32>> = BTreeMap::new();
         let mut failed = Vec::new();
         for index in 0..self.order.content.endpoints.len() as u32 {
-            match self.order.states.get(index as usize) {
-                Some(EndpointState::Acked { .. }) => {
-                    // A predecessor switched it on; this server switches it off.
-                    self.begun.insert(index);
-                    self.done.insert(index);
-                    continue;
-                }
-                _ => {}
+            if let Some(EndpointState::Acked { .. }) = self.order.states.get(index as usize) {
+                // A predecessor switched it on; this server switches it off.
+                self.begun.insert(index);
+                self.done.insert(index);
+                continue;
             }
             match self.payload.targets.get(index as usize).and_then(|target| target.driver.clone()) {
                 Some(driver) => by_driver.entry(driver).or_default().push(index),
