@@ -1,7 +1,11 @@
 //! Deliveries that this server runs: starts one when the core says so, and lets it be halted. What one does is in `run`.
 
+mod ask;
 pub mod claims;
+mod prepare;
+mod results;
 mod run;
+mod voice;
 
 use std::{
     collections::BTreeMap,
