@@ -173,13 +173,17 @@ pub async fn drivers(
             DriverEvent::StateChanged { .. } => changed.notify_one(),
             DriverEvent::Event { id, event } => {
                 hub.drivers.remember(&event);
-                if let Event::Delivered { activation, results } = event {
-                    match activation.parse() {
-                        Ok(activation) => hub.deliveries.results(activation, results),
-                        Err(error) => {
-                            tracing::warn!(driver = id, %error, "a driver reports results of what is no activation")
-                        }
+                let handed = match event {
+                    Event::Delivered { activation, results } => {
+                        activation.parse().map(|activation| hub.deliveries.results(activation, results))
                     }
+                    Event::Prepared { activation, prepared } => {
+                        activation.parse().map(|activation| hub.deliveries.prepared(activation, prepared))
+                    }
+                    _ => Ok(()),
+                };
+                if let Err(error) = handed {
+                    tracing::warn!(driver = id, %error, "a driver reports results of what is no activation");
                 }
             }
             DriverEvent::Request { id, op, body, answer } => {

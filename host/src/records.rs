@@ -58,6 +58,7 @@ impl Records {
                     states: known.states.clone(),
                     ended,
                     degraded: known.degraded,
+                    after_ms: Vec::new(),
                 });
             }
         }

@@ -61,7 +61,8 @@ impl World for Outside {
         self.dirty.notify_one();
     }
 
-    fn ended(&mut self, record: Ended) {
+    fn ended(&mut self, mut record: Ended) {
+        record.after_ms = self.deliveries.after_ms(record.content.id, record.states.len());
         tracing::info!(activation = %record.content.id, name = record.content.name, outcome = ?record.outcome, "ended");
         // A write to the local disk, once an activation; the loop is told that it blocks.
         tokio::task::block_in_place(|| self.records.ended(&record));

@@ -175,6 +175,13 @@ pub enum Event {
         /// One a endpoint.
         results: Vec<Delivered>,
     },
+    /// How endpoints are that `prepare` answered with [`PreparedState::Later`].
+    Prepared {
+        /// The activation.
+        activation: String,
+        /// One a endpoint; not `Later` again.
+        prepared: Vec<Prepared>,
+    },
     /// What is known of an endpoint changed (a `probe`, or the driver's own watching).
     EndpointStatus(EndpointStatus),
     /// Something seen and judged, kept so that an operator can ask later why nothing was sent.
@@ -295,6 +302,12 @@ pub enum PreparedState {
         /// sent once.
         #[serde(default)]
         rtp: Vec<RtpDestination>,
+    },
+    /// It cannot yet: its device has to be asked, and is slow. The driver goes on and says more with
+    /// [`Event::Prepared`]; the endpoint then joins what the others have begun. They do not wait for it.
+    Later {
+        /// Why, for people: what stands in the record if nothing more comes.
+        reason: String,
     },
     /// It cannot.
     Failed {

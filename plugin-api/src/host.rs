@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::document::{Delivered, EndpointStatus, Failure, Record, TriggerAnswer, TriggerEvent};
+use crate::document::{Delivered, EndpointStatus, Failure, Prepared, Record, TriggerAnswer, TriggerEvent};
 
 /// The driver's way to its host; cheap to clone, usable from any task.
 #[derive(Clone)]
@@ -37,6 +37,14 @@ impl Host {
     /// Reports results of a running `begin` before it returns.
     pub fn delivered(&self, activation: &str, results: Vec<Delivered>) {
         self.inner.event(crate::document::Event::Delivered { activation: activation.to_owned(), results });
+    }
+
+    /// Says how endpoints are that `prepare` answered with [`PreparedState::Later`]: they join what has begun. What comes
+    /// after the activation has ended is dropped.
+    ///
+    /// [`PreparedState::Later`]: crate::document::PreparedState::Later
+    pub fn prepared(&self, activation: &str, prepared: Vec<Prepared>) {
+        self.inner.event(crate::document::Event::Prepared { activation: activation.to_owned(), prepared });
     }
 
     /// Reports what is known of an endpoint.

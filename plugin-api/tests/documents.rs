@@ -101,6 +101,11 @@ fn events() {
         ToHost::Event(Event::Delivered { activation: "0a".into(), results: vec![acked] }),
         r#"{"t":"event","kind":"delivered","activation":"0a","results":[{"endpoint":"e1","state":"acked","note":"played"}]}"#,
     );
+    let late = Prepared { endpoint: "e1".into(), state: PreparedState::Later { reason: "restarting".into() } };
+    golden(
+        Event::Prepared { activation: "0a".into(), prepared: vec![late] },
+        r#"{"kind":"prepared","activation":"0a","prepared":[{"endpoint":"e1","state":"later","reason":"restarting"}]}"#,
+    );
     golden(
         Event::EndpointStatus(EndpointStatus { endpoint: "e1".into(), health: Health::Warning, detail: "hot".into() }),
         r#"{"kind":"endpoint_status","endpoint":"e1","health":"warning","detail":"hot"}"#,

@@ -156,6 +156,11 @@ pub struct Ended {
     pub ended: Wall,
     /// It was accepted with one copy only.
     pub degraded: bool,
+    /// How long after acceptance each endpoint had its result, in milliseconds, by index. `None`, or missing at the end, where
+    /// the server that wrote the record does not know it, such as for what a server before it reached. The core leaves it
+    /// empty: whoever delivers knows.
+    #[serde(default)]
+    pub after_ms: Vec<Option<u64>>,
 }
 
 /// Something an operator may want to see.

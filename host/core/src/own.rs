@@ -244,6 +244,7 @@ impl Node {
             states: known.states.clone(),
             ended: now.wall,
             degraded: known.degraded,
+            after_ms: Vec::new(),
         };
         run.changed = now.mono;
         self.forgets.insert((now.mono + self.tuning.forget(), id));

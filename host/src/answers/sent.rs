@@ -191,11 +191,12 @@ pub(super) async fn detail(hub: &Hub, id: ActivationId) -> Result<SentDetail, Pr
     let known = hub.way.look(move |node| node.knowledge(id).cloned()).await;
     let known = known.map_err(|error| Problem::unavailable(error.to_string()))?;
     let known = known.ok_or_else(|| Problem::not_found("sent notification", id))?;
-    Ok(detail_of(&config, &[so_far(&known)]))
+    let after_ms = hub.deliveries.after_ms(id, known.states.len());
+    Ok(detail_of(&config, &[so_far(&known, after_ms)]))
 }
 
 /// A running activation in the form of a record.
-fn so_far(known: &Knowledge) -> Ended {
+fn so_far(known: &Knowledge, after_ms: Vec<Option<u64>>) -> Ended {
     let (outcome, ended) = known.ended.unwrap_or((Outcome::Partial, crate::clock::wall()));
     Ended {
         content: known.content.as_ref().clone(),
@@ -205,6 +206,7 @@ fn so_far(known: &Knowledge) -> Ended {
         states: known.states.clone(),
         ended,
         degraded: known.degraded,
+        after_ms,
     }
 }
 
@@ -261,7 +263,7 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
             text: text.to_owned(),
             by: by(index),
             note,
-            after_ms: None,
+            after_ms: last.after_ms.get(index).copied().flatten(),
         }
     };
     SentDetail {

@@ -5,6 +5,7 @@ pub mod claims;
 mod prepare;
 mod results;
 mod run;
+mod times;
 mod voice;
 
 use std::{
@@ -18,11 +19,12 @@ use onealert_core::{
     ids::{ActivationId, ServerId},
 };
 use onealert_drivers::Drivers;
-use onealert_plugin_api::document::Delivered;
+use onealert_plugin_api::document::{Delivered, Prepared};
 use tokio::sync::mpsc;
 
 use crate::{drive::Happened, payload::Payload, sound::Sound};
 use claims::Claims;
+pub use times::Times;
 
 /// How the reason of an endpoint begins that a more urgent notification took away.
 pub const INTERRUPTED: &str = "interrupted by";
@@ -34,6 +36,8 @@ pub(crate) enum Word {
     Halt(HaltReason),
     /// A driver reports results before its call returns.
     Results(Vec<Delivered>),
+    /// A driver says of endpoints that were not ready in time how they are.
+    Prepared(Vec<Prepared>),
     /// A more urgent activation took this from it.
     Lost(claims::Thing, String),
 }
@@ -60,6 +64,7 @@ pub(crate) struct Tools {
     pub sound: Arc<Sound>,
     pub report: mpsc::UnboundedSender<Happened>,
     pub claims: Mutex<Claims>,
+    pub times: Times,
     pub running: Mutex<BTreeMap<ActivationId, mpsc::UnboundedSender<Word>>>,
 }
 
@@ -94,9 +99,9 @@ impl Deliveries {
         sound: Arc<Sound>,
         report: mpsc::UnboundedSender<Happened>,
     ) -> Deliveries {
-        let (claims, running) = Default::default();
+        let (claims, times, running) = Default::default();
         let server_name = Mutex::new(server_name);
-        let tools = Tools { server, server_name, server_address, drivers, sound, report, claims, running };
+        let tools = Tools { server, server_name, server_address, drivers, sound, report, claims, times, running };
         Deliveries { tools: Arc::new(tools) }
     }
 
@@ -143,6 +148,16 @@ impl Deliveries {
     /// This server is called otherwise: what is sent from here on says so.
     pub fn rename(&self, name: &str) {
         name.clone_into(&mut self.tools.server_name.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Hands on what a driver says of endpoints that were not ready in time.
+    pub fn prepared(&self, activation: ActivationId, prepared: Vec<Prepared>) {
+        self.tools.tell(activation, Word::Prepared(prepared));
+    }
+
+    /// How long after acceptance the endpoints of an activation had their results, by index, as far as this server knows.
+    pub fn after_ms(&self, activation: ActivationId, endpoints: usize) -> Vec<Option<u64>> {
+        self.tools.times.of(activation, endpoints)
     }
 
     /// How many run.

@@ -88,12 +88,21 @@ impl Delivery {
         let mut answers: BTreeMap<String, PreparedState> =
             answers.into_iter().map(|answer| (answer.endpoint, answer.state)).collect();
         let (mut at_once, mut failed) = (Vec::new(), Vec::new());
+        let in_vain = match &self.voice {
+            Voice::Silent => Some("no audio could be made"),
+            Voice::Over => Some("it was ready only after the audio had ended"),
+            _ => None,
+        };
         for &index in indexes {
-            match answers.remove(self.order.content.endpoints[index as usize].as_str()) {
+            let mut state = answers.remove(self.order.content.endpoints[index as usize].as_str());
+            if matches!(state, Some(PreparedState::Later { .. })) {
+                state = self.early.remove(&index).or(state);
+            }
+            match state {
                 Some(PreparedState::Ready { rtp }) if rtp.is_empty() => at_once.push(index),
-                Some(PreparedState::Ready { rtp }) => match &self.voice {
-                    Voice::Silent => failed.push((index, fail("no audio could be made"))),
-                    _ => match self.tools.sound.placed(rtp) {
+                Some(PreparedState::Ready { rtp }) => match in_vain {
+                    Some(reason) => failed.push((index, fail(reason))),
+                    None => match self.tools.sound.placed(rtp) {
                         Ok(rtp) => {
                             self.heard_at.insert(index, rtp);
                             self.await_audio.insert(index);
@@ -101,6 +110,9 @@ impl Delivery {
                         Err(reason) => failed.push((index, fail(reason))),
                     },
                 },
+                Some(PreparedState::Later { reason }) => {
+                    self.late.insert(index, reason);
+                }
                 Some(PreparedState::Failed { reason }) => failed.push((index, fail(reason))),
                 None => failed.push((index, fail("the driver gave no answer for this endpoint"))),
             }
@@ -110,5 +122,36 @@ impl Delivery {
         if matches!(self.voice, Voice::Playing(_)) {
             self.join_late();
         }
+    }
+
+    /// Takes in what a driver says later of endpoints that were not ready when it was asked.
+    pub(super) fn prepared_late(&mut self, answers: Vec<Prepared>) {
+        let mut by_driver: BTreeMap<DriverId, (Vec<u32>, Vec<Prepared>)> = BTreeMap::new();
+        for answer in answers {
+            let named = self.order.content.endpoints.iter().position(|id| id.as_str() == answer.endpoint);
+            let Some(index) = named.map(|index| index as u32) else {
+                tracing::warn!(endpoint = answer.endpoint, "a driver prepares an endpoint that it was not asked for");
+                continue;
+            };
+            if self.late.remove(&index).is_none() {
+                if self.preparing > 0 {
+                    self.early.insert(index, answer.state);
+                }
+                continue;
+            }
+            let driver = self.payload.targets[index as usize].driver.clone();
+            let of_driver = by_driver.entry(driver.expect("only endpoints with a driver are prepared")).or_default();
+            of_driver.0.push(index);
+            of_driver.1.push(answer);
+        }
+        for (driver, (indexes, answers)) in by_driver {
+            self.prepared(&driver, &indexes, answers);
+        }
+    }
+
+    /// Waits no longer for those that are not ready.
+    pub(super) fn give_up_late(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        self.report(late.into_iter().map(|(index, reason)| (index, fail(reason))).collect());
     }
 }

@@ -4,7 +4,7 @@ use onealert_core::activation::EndpointState;
 use onealert_plugin_api::document::{Delivered, DeliveredState, RtpDestination};
 
 use super::{INTERRUPTED, claims::Thing, run::Delivery, voice::address};
-use crate::drive::Happened;
+use crate::{clock, drive::Happened};
 
 impl Delivery {
     /// Takes results in. Those of endpoints that are heard wait for the end of the audio, failures excepted.
@@ -21,6 +21,7 @@ impl Delivery {
                 DeliveredState::Failed { reason } => fail(reason),
             };
             if self.heard_at.contains_key(&index) && matches!(state, EndpointState::Acked { .. }) {
+                self.time(index, &state);
                 self.kept.insert(index, state);
             } else {
                 ready.push((index, state));
@@ -67,7 +68,18 @@ impl Delivery {
     /// Tells the core about final results; an endpoint's first final result counts.
     pub(super) fn report(&mut self, states: Vec<(u32, EndpointState)>) {
         let states: Vec<_> = states.into_iter().filter(|(index, _)| self.done.insert(*index)).collect();
+        states.iter().for_each(|(index, state)| self.time(*index, state));
         self.tell_progress(states);
+    }
+
+    /// Notes when an endpoint had its result: the moment at which it came, not the one at which the core is told.
+    fn time(&self, index: u32, state: &EndpointState) {
+        let (content, times) = (&self.order.content, &self.tools.times);
+        match state {
+            EndpointState::Acked { .. } => times.reached(content.id, content.accepted, clock::wall(), index),
+            EndpointState::Failed { .. } => times.failed(content.id, content.accepted, clock::wall(), index),
+            EndpointState::Pending | EndpointState::Sent => {}
+        }
     }
 
     pub(super) fn tell_progress(&self, states: Vec<(u32, EndpointState)>) {

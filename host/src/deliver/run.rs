@@ -12,7 +12,7 @@ use std::{
 
 use onealert_core::{activation::EndpointState, config::Audio, ids::DriverId};
 use onealert_media::render::Rendered;
-use onealert_plugin_api::document::{Delivered, Failure, Prepared, RtpDestination};
+use onealert_plugin_api::document::{Delivered, Failure, Prepared, PreparedState, RtpDestination};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -58,6 +58,10 @@ pub(super) struct Delivery {
     /// Results of endpoints that are heard: kept until the audio has played out, so that a successor plays it to them again
     /// if this server dies in between.
     pub(super) kept: BTreeMap<u32, EndpointState>,
+    /// Endpoints that their drivers have not ready yet, and why. They hold nobody up.
+    pub(super) late: BTreeMap<u32, String>,
+    /// What a driver said of late endpoints before its answer, which calls them late, had come.
+    pub(super) early: BTreeMap<u32, PreparedState>,
     /// Endpoints whose driver was told to begin.
     pub(super) begun: BTreeSet<u32>,
     /// Endpoints that have their result.
@@ -88,6 +92,8 @@ impl Delivery {
             heard_at: BTreeMap::new(),
             await_audio: BTreeSet::new(),
             kept: BTreeMap::new(),
+            late: BTreeMap::new(),
+            early: BTreeMap::new(),
             begun: BTreeSet::new(),
             done: BTreeSet::new(),
             preparing: 0,
@@ -104,22 +110,24 @@ impl Delivery {
         loop {
             self.start_audio(started);
             let (steps, sound) = (!self.steps.is_empty(), !matches!(self.voice, Voice::Silent | Voice::Over));
-            if !steps && !sound {
-                if self.begun.is_empty() {
-                    // Nothing was switched on, so nothing has to stay on.
-                    stay_until = started;
-                }
-                if Instant::now() >= stay_until {
-                    break;
-                }
+            if !steps && !sound && self.begun.is_empty() {
+                // Nothing was switched on, so nothing has to stay on.
+                stay_until = started;
             }
-            let wake = if steps || sound { started + PREPARE_WAIT } else { stay_until };
-            let timer = steps || sound;
+            // Late ones have as long as a slow driver has; what is sent to the others does not end for them.
+            let until = if self.late.is_empty() { stay_until } else { stay_until.max(started + PREPARE_DEADLINE) };
+            let now = Instant::now();
+            if !steps && !sound && now >= until {
+                break;
+            }
+            let looks = [PREPARE_WAIT, PREPARE_DEADLINE].map(|after| started + after);
+            let wake = if steps || sound { looks.into_iter().find(|at| *at > now) } else { Some(until) };
             tokio::select! {
                 biased;
                 word = self.words.recv() => match word {
                     Some(Word::Halt(reason)) => { halted = Some(reason); break }
                     Some(Word::Results(results)) => self.results(results),
+                    Some(Word::Prepared(answers)) => self.prepared_late(answers),
                     Some(Word::Lost(thing, by)) => self.lost(&thing, &by),
                     None => break,
                 },
@@ -128,8 +136,11 @@ impl Delivery {
                     Err(error) => tracing::error!(activation = %self.order.content.id, %error, "a delivery step panicked"),
                 },
                 event = next(&mut self.voice), if matches!(self.voice, Voice::Playing(_)) => self.stream(event),
-                () = sleep_until(wake), if !timer || Instant::now() < wake => {}
+                () = sleep_until(wake.unwrap_or(until)), if wake.is_some() => {}
             }
+        }
+        if halted.is_none() {
+            self.give_up_late();
         }
         self.close(halted).await;
     }

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     claims::Thing,
     results::fail,
-    run::{Delivery, PREPARE_WAIT, Step},
+    run::{Delivery, PREPARE_DEADLINE, PREPARE_WAIT, Step},
 };
 use crate::sound::destination;
 
@@ -41,7 +41,7 @@ impl Delivery {
             return;
         }
         if self.await_audio.is_empty() {
-            if self.preparing == 0 {
+            if self.preparing == 0 && (self.late.is_empty() || started.elapsed() >= PREPARE_DEADLINE) {
                 self.voice = Voice::Over;
             }
             return;

@@ -49,7 +49,16 @@ fn ended(id: u128, server: ServerId, attempt: u32, outcome: Outcome) -> Activity
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
     };
-    let record = Ended { content, server, attempt, outcome, states: Vec::new(), ended: Wall(9), degraded: false };
+    let record = Ended {
+        content,
+        server,
+        attempt,
+        outcome,
+        states: Vec::new(),
+        ended: Wall(9),
+        degraded: false,
+        after_ms: Vec::new(),
+    };
     let document = serde_json::to_string(&record).expect("plain data");
     Activity { at: Wall(9), kind: ENDED.to_owned(), document }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use onealert_plugin_api::document::{Codec, DeliveredState, PreparedState, Priority, RtpDestination, Target};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     fleet::Fleet,
@@ -18,8 +18,6 @@ use crate::{
     wire::{Command, Multicast, Status},
 };
 
-/// The host waits 300 ms for `prepare`; a device that nothing is known of is asked for no longer than this.
-const ASK: Duration = Duration::from_millis(250);
 /// When, after the audio began, the device is asked whether it receives.
 const TRIES_MS: [u64; 5] = [0, 250, 600, 1100, 1800];
 /// Silence before the content: receivers open late, and the first words matter.
@@ -40,13 +38,9 @@ pub(crate) fn prepare_now(
     }
 }
 
-/// The same for a device whose zones are not known: asks it first, for a short while.
-pub(crate) async fn prepare(fleet: &Fleet, endpoint: &Endpoint, priority: Priority) -> PreparedState {
-    let asked = match fleet.link(endpoint) {
-        Ok(link) => ask_for_zones(&link, endpoint).await,
-        Err(reason) => Err(reason),
-    };
-    state(asked.and_then(|()| destinations(fleet, endpoint, priority, true)))
+/// The same for a device that has been asked: what is still not known is why it cannot be sent to.
+pub(crate) fn prepare_known(fleet: &Fleet, endpoint: &Endpoint, priority: Priority) -> PreparedState {
+    state(destinations(fleet, endpoint, priority, true))
 }
 
 fn state(found: Result<Vec<RtpDestination>, Reason>) -> PreparedState {
@@ -80,16 +74,6 @@ fn destinations(
         lead_in_ms: LEAD_IN_MS,
         dtmf: String::new(),
     }])
-}
-
-async fn ask_for_zones(link: &Link, endpoint: &Endpoint) -> Result<(), Reason> {
-    let late = || Reason::Unreachable(format!("no answer within {} ms", ASK.as_millis()));
-    match timeout(ASK, link.learn_zones(Why::Command, &[endpoint])).await {
-        Ok(Some(Ok(()))) => Ok(()),
-        Ok(Some(Err(reason))) => Err(Reason::ZonesUnknown(Box::new(reason))),
-        // A command never gives way.
-        Ok(None) | Err(_) => Err(Reason::ZonesUnknown(Box::new(late()))),
-    }
 }
 
 /// One endpoint of one announcement.

@@ -16,6 +16,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use crate::{
     deliver::{self, Job},
     fleet::{self, Due, Fleet},
+    late,
     plan::Content,
     reason::Reason,
     settings::{Auth, Endpoint, Settings},
@@ -69,11 +70,7 @@ impl Driver for Algo {
             match deliver::prepare_now(&self.fleet, &target.address, priority, has_audio) {
                 Some(state) => prepared.push(Prepared { endpoint: target.endpoint, state }),
                 None => {
-                    let fleet = self.fleet.clone();
-                    asked.spawn(async move {
-                        let state = deliver::prepare(&fleet, &target.address, priority).await;
-                        Prepared { endpoint: target.endpoint, state }
-                    });
+                    asked.spawn(late::prepare(self.fleet.clone(), activation.id.clone(), target, priority));
                 }
             }
         }

@@ -11,6 +11,7 @@ mod driver;
 mod fleet;
 mod hold;
 mod keep;
+mod late;
 mod link;
 pub mod model;
 pub mod plan;

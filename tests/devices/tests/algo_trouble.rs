@@ -9,7 +9,7 @@ use devices::{
     AlgoConfig, AlgoSim,
     algo::{Call, Garbage, MulticastMode},
 };
-use onealert_plugin_api::document::{Event, Health, Priority};
+use onealert_plugin_api::document::{Event, Health, PreparedState, Priority};
 use serde_json::json;
 
 async fn light(model: &str) -> AlgoSim {
@@ -272,4 +272,30 @@ async fn known_zones_survive_a_restart_while_the_device_cannot_be_asked() {
     let rig = rig.restarted();
     let page = activation("a", Priority::Page, &[three]);
     assert_eq!(destinations(&rig.prepare(&page).await[0]), ["224.0.2.60:50004"]);
+}
+
+/// The zones of a device that could not be asked in time were reported as failed, and the device was left out.
+#[tokio::test]
+async fn a_device_that_is_away_when_it_is_prepared_joins_late() {
+    let (here, away) = (light("8180").await, light("8180").await);
+    let rig = Rig::new();
+    let targets =
+        [endpoint(&here, "here", "zone", json!({"zone": 3})), endpoint(&away, "away", "zone", json!({"zone": 3}))];
+    rig.probe(&targets[0]).await;
+    away.die();
+    let mut prepared = rig.prepare(&activation("a", Priority::Page, &targets)).await;
+    prepared.sort_by(|a, b| b.endpoint.cmp(&a.endpoint));
+    assert_eq!(destinations(&prepared[0]), ["224.0.2.60:50004"], "the one that is known is ready at once");
+    assert!(matches!(&prepared[1].state, PreparedState::Later { reason } if reason.contains("250 ms")), "{prepared:?}");
+    away.revive();
+    let told = |event: &Event| match event {
+        Event::Prepared { activation, prepared } if activation == "a" => {
+            prepared.iter().any(|one| one.endpoint == "away" && destinations(one) == ["224.0.2.60:50004"])
+        }
+        _ => false,
+    };
+    assert!(
+        rig.host.wait_for(LONG, |host| host.events().iter().any(told)).await,
+        "and is told when the device is back"
+    );
 }

@@ -139,7 +139,7 @@ pub fn reason(delivered: &Delivered) -> &str {
 /// Why an endpoint cannot be sent to.
 pub fn refusal(prepared: &Prepared) -> &str {
     match &prepared.state {
-        PreparedState::Failed { reason } => reason,
+        PreparedState::Failed { reason } | PreparedState::Later { reason } => reason,
         PreparedState::Ready { rtp } => panic!("{} is said to be ready at {rtp:?}", prepared.endpoint),
     }
 }
@@ -148,7 +148,9 @@ pub fn refusal(prepared: &Prepared) -> &str {
 pub fn destinations(prepared: &Prepared) -> Vec<String> {
     match &prepared.state {
         PreparedState::Ready { rtp } => rtp.iter().map(|to| format!("{}:{}", to.address, to.port)).collect(),
-        PreparedState::Failed { reason } => panic!("{} is not ready: {reason}", prepared.endpoint),
+        PreparedState::Failed { reason } | PreparedState::Later { reason } => {
+            panic!("{} is not ready: {reason}", prepared.endpoint)
+        }
     }
 }
 
