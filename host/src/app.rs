@@ -39,6 +39,7 @@ use crate::{
     clock::Clock,
     configuration::{Configuration, ConfigurationError},
     deliver::Deliveries,
+    drill::Rehearsals,
     drive::{Driver, Happened, Loop, Taken},
     enrol::Gate,
     follow::{self, Followers},
@@ -230,6 +231,7 @@ impl App {
             started,
             clock,
             configuration,
+            rehearsals: Rehearsals::default(),
             way: way.clone(),
             drivers,
             deliveries: deliveries.clone(),
@@ -268,6 +270,7 @@ impl App {
             report: way.sender(),
             deliveries,
             records: records.clone(),
+            rehearsals: hub.rehearsals.clone(),
             log: hub.sync_log.clone(),
             dirty: dirty.clone(),
         };

@@ -12,8 +12,8 @@ use std::{
 
 use onealert_core::{
     activation::{Content, EndpointState},
-    effect::{Ended, HaltReason, Notice, Output, Record, Refusal, Ticket},
-    event::{Input, LinkSeen, StopWhat},
+    effect::{Ended, HaltReason, Notice, Output, Record, Refusal, Rehearsed, Ticket},
+    event::{Input, LinkSeen, Policy, StopWhat},
     ids::{ActivationId, ServerId},
     node::Node,
     peer_message::{PeerMessage, Standing},
@@ -61,6 +61,10 @@ pub enum Happened {
     },
     /// Who the other servers are changed.
     Peers(Vec<ServerId>),
+    /// What the site has decided about who owns.
+    Policy(Policy),
+    /// An operator lets a server own again.
+    Return(ServerId),
     /// What this server says about itself changed.
     Standing(Box<Standing>),
     /// Stop in good order.
@@ -92,6 +96,8 @@ pub trait World: Send {
     fn halt(&mut self, activation: ActivationId, reason: HaltReason);
     /// Writes a record into Sent Notifications.
     fn ended(&mut self, record: Ended);
+    /// Tells who runs a rehearsal how far it is.
+    fn rehearsed(&mut self, activation: ActivationId, seen: Rehearsed);
     /// Tells the operator.
     fn notice(&mut self, notice: Notice);
 }
@@ -229,6 +235,8 @@ impl<W: World> Driver<W> {
             Happened::Progress { activation, attempt, states } => Input::Progress { activation, attempt, states },
             Happened::DeliveryEnded { activation, attempt } => Input::DeliveryEnded { activation, attempt },
             Happened::Peers(peers) => Input::Peers { peers },
+            Happened::Policy(policy) => Input::Policy { policy },
+            Happened::Return(server) => Input::Return { server },
             Happened::Standing(standing) => Input::Standing { standing: *standing },
             Happened::Drain => Input::Drain,
             Happened::Look(look) => {
@@ -281,10 +289,11 @@ impl<W: World> Driver<W> {
                 Output::Send { to, message } => self.world.send(to, message),
                 Output::Persist { ticket, record } => self.world.persist(ticket, record),
                 Output::Deliver { attempt, content, states, listen_first, .. } => {
-                    self.world.deliver(Order { attempt, content, states, listen_first });
+                    self.world.deliver(Order { attempt, content: content.into_content(), states, listen_first });
                 }
                 Output::Halt { activation, reason } => self.world.halt(activation, reason),
                 Output::Ended { record } => self.world.ended(*record),
+                Output::Rehearsed { activation, seen } => self.world.rehearsed(activation, seen),
                 Output::Notice(notice) => self.world.notice(notice),
             }
         }

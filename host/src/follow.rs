@@ -23,6 +23,7 @@ use crate::{
     health::standing,
     hub::{Duty, Hub},
     intake::{self, Here},
+    policy,
 };
 
 /// How often pages get the live state at most, and at least.
@@ -63,6 +64,7 @@ impl Followers {
             if let Some(row) = config.servers.get(&self.hub.server) {
                 self.hub.deliveries.rename(&row.name);
             }
+            self.hub.way.tell(Happened::Policy(policy::of(&config)));
             self.hub.way.tell(Happened::Standing(Box::new(standing(&self.hub))));
             self.publisher.committed();
             let fetch = self.missing(&config);

@@ -21,8 +21,8 @@ use onealert_web::needs::{Live, LogLine, State};
 use tokio::sync::watch;
 
 use crate::{
-    beats::Beats, clock::Clock, configuration::Configuration, deliver::Deliveries, drive::Loop, locality::Locality,
-    passwords::Passwords, records::Records, settings::Settings,
+    beats::Beats, clock::Clock, configuration::Configuration, deliver::Deliveries, drill::Rehearsals, drive::Loop,
+    locality::Locality, passwords::Passwords, records::Records, settings::Settings,
 };
 
 /// How many lines of the synchronisation log are kept in memory.
@@ -44,6 +44,8 @@ pub struct Hub {
     pub clock: Clock,
     /// The configuration in use.
     pub configuration: Configuration,
+    /// Where rehearsals are watched.
+    pub rehearsals: Rehearsals,
     /// The way to the loop.
     pub way: Loop,
     /// The drivers' host.

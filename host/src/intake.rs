@@ -169,6 +169,7 @@ fn content(
         expires,
         on_takeover: notification.on_takeover,
         payload: Arc::from(text),
+        drill: None,
     }
 }
 

@@ -45,7 +45,8 @@ impl Records {
     /// The log cannot be read or written.
     pub fn reconcile(&self, known: &[Knowledge]) -> Result<(), StoreError> {
         let mut missing = Vec::new();
-        for known in known.iter().filter(|known| known.owner == self.me.server) {
+        let real = known.iter().filter(|known| known.content.drill.is_none());
+        for known in real.filter(|known| known.owner == self.me.server) {
             let Some((outcome, ended)) = known.ended else { continue };
             let recorded = self.store.sent_one(known.content.id)?;
             let mine = |entry: &SentEntry| entry.records.iter().any(|record| record.server == self.me.server);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onealert_core::{
-    effect::{Ended, HaltReason, Notice, Record, Ticket},
+    effect::{Ended, HaltReason, Notice, Record, Rehearsed, Ticket},
     ids::{ActivationId, ServerId},
     peer_message::PeerMessage,
 };
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     deliver::{Deliveries, Order},
+    drill::Rehearsals,
     drive::{Happened, World},
     hub::Ring,
     records::Records,
@@ -31,6 +32,8 @@ pub struct Outside {
     pub deliveries: Deliveries,
     /// Sent Notifications.
     pub records: Records,
+    /// Who waits for rehearsals.
+    pub rehearsals: Rehearsals,
     /// The synchronisation log.
     pub log: Arc<Ring>,
     /// Woken when pages have something new to show.
@@ -67,6 +70,10 @@ impl World for Outside {
         // A write to the local disk, once an activation; the loop is told that it blocks.
         tokio::task::block_in_place(|| self.records.ended(&record));
         self.dirty.notify_one();
+    }
+
+    fn rehearsed(&mut self, activation: ActivationId, seen: Rehearsed) {
+        self.rehearsals.saw(activation, seen);
     }
 
     fn notice(&mut self, notice: Notice) {

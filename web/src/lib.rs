@@ -15,6 +15,7 @@ pub mod needs;
 mod ops;
 mod pages;
 mod problem;
+mod redundancy;
 mod reply;
 mod request;
 mod roles;

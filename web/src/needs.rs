@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 pub use crate::{
     problem::{FieldProblem, Problem},
+    redundancy::RedundancyNeeds,
     view::*,
 };
 
@@ -32,7 +33,7 @@ pub fn etag<T: Serialize>(row: &T) -> String {
 }
 
 /// The host, as pages and API see it.
-pub trait Needs: Send + Sync + 'static {
+pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     // Who this is, from memory.
 
     /// Which server this is and whether it takes configuration.

@@ -46,6 +46,21 @@ pub fn iso(at: impl Given<Wall>) -> String {
     Timestamp::from_millisecond(at.given().0).map(|at| at.to_string()).unwrap_or_default()
 }
 
+/// A moment as a person or a program gives it: milliseconds since 1970, `2026-11-23T10:42:05Z`, or `2026-11-23T10:42` in the
+/// server's zone.
+///
+/// # Errors
+/// It is none of these; the text says so.
+pub fn instant(text: &str) -> Result<Wall, String> {
+    if let Ok(ms) = text.parse() {
+        return Ok(Wall(ms));
+    }
+    let local = || text.parse::<jiff::civil::DateTime>().and_then(|at| at.to_zoned(TimeZone::system()));
+    let stamp = text.parse::<Timestamp>().or_else(|_| local().map(|at| at.timestamp()));
+    let wrong = |_| format!("{text:?} is no time; give it like 2026-11-23T10:42");
+    stamp.map(|stamp| Wall(stamp.as_millisecond())).map_err(wrong)
+}
+
 fn format(at: Wall, form: &str) -> String {
     match Timestamp::from_millisecond(at.0) {
         Ok(stamp) => stamp.to_zoned(TimeZone::system()).strftime(form).to_string(),

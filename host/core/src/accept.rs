@@ -103,7 +103,8 @@ impl Node {
         if degraded && first && !run.known.degraded {
             run.known.degraded = true;
             self.persist(id);
-            if !alone {
+            let real = self.runs[&id].known.content.drill.is_none();
+            if !alone && real {
                 self.out.push(Output::Notice(Notice::Degraded { activation: id }));
             }
         }

@@ -55,6 +55,75 @@ pub struct Content {
     pub on_takeover: OnTakeover,
     /// Everything the drivers and the media engine need, as JSON text; the core never looks inside.
     pub payload: Arc<str>,
+    /// It is a rehearsal: it has nobody to reach, and no [`Deliverable`] can be made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+/// A failover rehearsal. It is accepted, owned, stored, confirmed and taken over like any activation, by the same code; where
+/// another would be delivered it ends, or its owner plays dead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Servers that play dead for this activation, once one of them has begun it: they confirm nothing and take nothing over.
+    pub dead: Vec<ServerId>,
+}
+
+impl Content {
+    /// A rehearsal for a priority group, which ends by itself when it expires.
+    pub fn rehearsal(
+        key: EventKey,
+        group: Vec<ServerId>,
+        dead: Vec<ServerId>,
+        accepted: Wall,
+        expires: Wall,
+    ) -> Content {
+        let notification = NotificationId::from("drill");
+        Content {
+            id: activation_id(&key, &notification),
+            key,
+            notification,
+            name: "Drill".to_owned(),
+            priority: Priority::Music,
+            group,
+            endpoints: Vec::new(),
+            needs: BTreeMap::new(),
+            accepted,
+            due: None,
+            expires: Some(expires),
+            on_takeover: OnTakeover::SkipStarted,
+            payload: "{}".into(),
+            drill: Some(Drill { dead }),
+        }
+    }
+
+    /// Whether a server plays dead in this rehearsal.
+    pub fn plays_dead(&self, server: ServerId) -> bool {
+        self.drill.as_ref().is_some_and(|drill| drill.dead.contains(&server))
+    }
+}
+
+/// Content that may be delivered. The one way to make it refuses rehearsals, and an order to deliver needs one: a rehearsal
+/// cannot reach an endpoint, whatever else is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deliverable(Arc<Content>);
+
+impl Deliverable {
+    /// The content as something that may be delivered; `None` for a rehearsal.
+    pub fn of(content: &Arc<Content>) -> Option<Deliverable> {
+        content.drill.is_none().then(|| Deliverable(content.clone()))
+    }
+
+    /// The content.
+    pub fn into_content(self) -> Arc<Content> {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Deliverable {
+    type Target = Content;
+    fn deref(&self) -> &Content {
+        &self.0
+    }
 }
 
 /// What happened at one endpoint. The order is the order of the join: later wins.

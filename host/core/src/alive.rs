@@ -7,7 +7,7 @@ use crate::{
     ids::{Incarnation, ServerId},
     peer_message::{Echo, Hold, Standing},
     time::{Mono, Span},
-    view::{Belief, PeerView},
+    view::{Belief, HoldView, PeerView},
 };
 
 /// A peer as this server knows it.
@@ -138,8 +138,9 @@ impl Peer {
         self.gone != Some(DownReason::Refused)
     }
 
-    /// What pages and tests see; `held_for` is what anybody who is up says of its hold-down.
-    pub(crate) fn view(&self, held_for: Option<Span>) -> PeerView {
+    /// What pages and tests see; `hold` is what anybody who is up says of its hold-down.
+    pub(crate) fn view(&self, hold: Option<HoldView>) -> PeerView {
+        let held_for = hold.as_ref().map(|hold| hold.remaining);
         let why = self.gone.or(self.draining.then_some(DownReason::Draining));
         let belief = match (why, held_for, self.last_heard) {
             (Some(_), _, _) => Belief::Down,
@@ -157,6 +158,7 @@ impl Peer {
             draining: self.draining,
             held_for,
             running: self.running,
+            hold,
             standing: self.standing.clone(),
         }
     }

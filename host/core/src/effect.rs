@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    activation::{Content, EndpointState},
+    activation::{Content, Deliverable, EndpointState},
     ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     peer_message::PeerMessage,
@@ -57,7 +57,7 @@ pub enum Output {
         /// Which attempt: 0 for the first owner.
         attempt: u32,
         /// What is sent.
-        content: std::sync::Arc<Content>,
+        content: Deliverable,
         /// What is known of each endpoint, by index. Those already final are not contacted.
         states: Vec<EndpointState>,
         /// Whether another server might be sending the same audio (takeover, or some member of the group not heard): then
@@ -76,8 +76,30 @@ pub enum Output {
         /// The record.
         record: Box<Ended>,
     },
+    /// A rehearsal came further, as this server sees it.
+    Rehearsed {
+        /// Which activation.
+        activation: ActivationId,
+        /// What is known of it.
+        seen: Rehearsed,
+    },
     /// Something an operator may want to see; also written to the log.
     Notice(Notice),
+}
+
+/// How far a rehearsal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// Its attempt: above 0 it was taken over.
+    pub attempt: u32,
+    /// Who owns that attempt.
+    pub owner: ServerId,
+    /// The owner has begun: its claim is stored there and confirmed by another server, or nobody else was there to confirm.
+    pub started: bool,
+    /// The owner plays dead.
+    pub fallen: bool,
+    /// It is over.
+    pub ended: bool,
 }
 
 /// Why a trigger was not taken.

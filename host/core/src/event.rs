@@ -78,6 +78,17 @@ pub enum Input {
         /// The new standing.
         standing: crate::peer_message::Standing,
     },
+    /// What the site has decided about who owns.
+    Policy {
+        /// The policy.
+        policy: Policy,
+    },
+    /// An operator lets a server that came back own again, without waiting any longer. Its configuration and its clock have
+    /// to be right all the same. Says nothing about a later return.
+    Return {
+        /// Which server; this one or a peer.
+        server: ServerId,
+    },
     /// The operator or a signal asks this server to stop sending in good order.
     Drain,
     /// This server was deprovisioned, or what it holds is an unpromoted backup: it delivers nothing, keeps nothing for
@@ -89,6 +100,13 @@ pub enum Input {
         /// How late the loop was.
         late: Span,
     },
+}
+
+/// What the site has decided about who owns; the same on every server, as part of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// A server that came back owns nothing until an operator lets it return.
+    pub manual_return: bool,
 }
 
 /// What a stop names.

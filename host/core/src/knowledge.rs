@@ -29,6 +29,9 @@ pub struct Knowledge {
     pub owner: ServerId,
     /// The owner of this attempt has begun.
     pub started: bool,
+    /// The owner of this attempt plays dead: only in a rehearsal.
+    #[serde(default)]
+    pub fallen: bool,
     /// Somebody stopped it. Never becomes unset.
     pub stopped: bool,
     /// Accepted with one copy only.
@@ -52,7 +55,17 @@ impl Knowledge {
     /// What the first server to know of an activation knows.
     pub fn first(content: Arc<Content>, owner: ServerId) -> Knowledge {
         let states = vec![EndpointState::Pending; content.endpoints.len()];
-        Knowledge { content, attempt: 0, owner, started: false, stopped: false, degraded: false, states, ended: None }
+        Knowledge {
+            content,
+            attempt: 0,
+            owner,
+            started: false,
+            fallen: false,
+            stopped: false,
+            degraded: false,
+            states,
+            ended: None,
+        }
     }
 
     /// The place of a server in the priority group: 0 is tried first. A server outside the group comes after all of it.
@@ -68,7 +81,7 @@ impl Knowledge {
     /// Takes in what another server knows.
     ///
     /// The claim is the greater of the two: the higher attempt, then the lower rank, then (outside the group) the lower id.
-    /// `started` and `ended` belong to a claim and go with it. `stopped`, `degraded` and the endpoint states are joined
+    /// `started`, `fallen` and `ended` belong to a claim and go with it. `stopped`, `degraded` and the endpoint states are joined
     /// whatever the claims: they are facts. Where two servers froze different content for the same event, the content of
     /// the greater claim counts, and between equal claims the one whose text sorts first; states follow their endpoint.
     pub fn join(&mut self, other: &Knowledge) -> Joined {
@@ -96,12 +109,14 @@ impl Knowledge {
                 self.attempt = other.attempt;
                 self.owner = other.owner;
                 self.started = other.started;
+                self.fallen = other.fallen;
                 self.ended = other.ended;
                 changed = true;
             }
             Ordering::Greater => {}
             Ordering::Equal => {
                 changed |= raise(&mut self.started, other.started);
+                changed |= raise(&mut self.fallen, other.fallen);
                 let ended = better_end(self.ended, other.ended);
                 changed |= ended != self.ended;
                 self.ended = ended;

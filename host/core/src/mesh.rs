@@ -7,7 +7,7 @@ use crate::{
     ids::ServerId,
     knowledge::Knowledge,
     node::Node,
-    peer_message::{Echo, Heartbeat, Hold, PeerMessage},
+    peer_message::{Echo, Heartbeat, PeerMessage},
     time::Span,
 };
 
@@ -108,24 +108,6 @@ impl Node {
         }
     }
 
-    /// Ends the hold-downs whose time is over and whose server is fit: in sync, clock within limits.
-    pub(crate) fn review_holds(&mut self) {
-        let now = self.now.mono;
-        let (ours, newest) = (&self.standing.position, self.standing.newest_epoch);
-        let mut ended = false;
-        for peer in self.peers.values_mut() {
-            let theirs = peer.standing.as_ref().map(|standing| &standing.position);
-            let in_sync = theirs.is_some_and(|theirs| {
-                // Either it is at least as far as we are, or it is in the newest generation and we are not.
-                if theirs.epoch == ours.epoch { theirs.lsn >= ours.lsn } else { theirs.epoch == newest }
-            });
-            ended |= peer.hold.end_if(now, in_sync && peer.offset.within_limits());
-        }
-        if ended {
-            self.heartbeat_at = now;
-        }
-    }
-
     fn heartbeat_of(&mut self, from: ServerId, heartbeat: Heartbeat) {
         let (now, wall) = (self.now.mono, self.now.wall);
         let peer = self.peers.get_mut(&from).expect("the caller looked it up");
@@ -154,6 +136,8 @@ impl Node {
         peer.hears = heartbeat.hears;
         peer.running = heartbeat.running;
         peer.standing = Some(heartbeat.standing);
+        self.hear_releases(&heartbeat.releases);
+        self.hear_holds(from);
     }
 
     /// A peer that was away is back, or heard for the first time. It may have missed things and so may we: it is asked
@@ -165,7 +149,7 @@ impl Node {
         let peer = self.peers.get_mut(&id).expect("the caller looked it up");
         peer.asking = Some(self.round);
         if may_judge {
-            peer.hold.begin(now, &self.tuning);
+            peer.hold.begin(now, &self.tuning, self.policy.manual_return);
         }
         self.out.push(Output::Notice(Notice::PeerUp { peer: id }));
         // The others learn at once who is held: until they do, two servers could think differently about a bell.
@@ -190,17 +174,14 @@ impl Node {
 
     /// How many activations this server owns that have not ended.
     pub fn running(&self) -> u32 {
-        let mine = |known: &Knowledge| known.ended.is_none() && known.owner == self.identity.server;
+        let mine = |known: &Knowledge| {
+            known.ended.is_none() && known.content.drill.is_none() && known.owner == self.identity.server
+        };
         self.active.iter().filter(|id| mine(&self.runs[*id].known)).count() as u32
     }
 
     fn beat(&mut self, to: ServerId) {
-        let now = self.now.mono;
-        let held = |peer: &Peer| {
-            let remaining = peer.hold.remaining(now)?;
-            Some(Hold { server: peer.id, remaining_ms: remaining.as_millis() })
-        };
-        let holds = self.peers.values().filter_map(held).collect();
+        let holds = self.holds_to_say();
         let hears =
             self.peers.values().filter(|peer| peer.lives() && peer.last_heard.is_some()).map(|peer| peer.id).collect();
         let peer = &self.peers[&to];
@@ -216,6 +197,7 @@ impl Node {
             holds,
             hears,
             running: self.running(),
+            releases: self.releases_to_say(),
         };
         let asking = peer.asking;
         self.send(to, PeerMessage::Heartbeat(Box::new(heartbeat)));

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     alive::Peer,
-    effect::{Output, Record, Ticket},
-    event::Input,
+    effect::{Output, Ticket},
+    event::{Input, Policy},
     ids::{ActivationId, DriverId, EventKey, Incarnation, ServerId},
     knowledge::Knowledge,
-    order::{self, Use, Worth},
+    order::{Use, Worth},
     peer_message::{PeerMessage, Standing},
-    run::{Held, Run, Stored},
+    plan::Circumstances,
+    run::Run,
     stop::StopWait,
+    stored::Write,
     time::{Mono, Now, Span, Wall},
     tuning::Tuning,
     version::{DriverVersion, Fit, fit},
@@ -83,18 +85,17 @@ pub struct Node {
     pub(crate) draining: bool,
     /// It was deprovisioned: nothing is done any more.
     pub(crate) retired: bool,
+    pub(crate) policy: Policy,
+    /// When an operator last let a server return.
+    pub(crate) released: BTreeMap<ServerId, Mono>,
+    /// This server came back at that moment and was told that an operator has to let it return: it says so itself, so that
+    /// the word does not end with the life of the server that said it first.
+    pub(crate) kept_back: Option<Mono>,
     /// When this server last found that it had been away.
     pub(crate) resumed: Option<Mono>,
     pub(crate) out: Vec<Output>,
-    tickets: u64,
+    pub(crate) tickets: u64,
     pub(crate) wake: Option<Mono>,
-}
-
-/// A write that is not answered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Write {
-    activation: ActivationId,
-    held: Held,
 }
 
 impl Node {
@@ -128,6 +129,9 @@ impl Node {
             round: 1,
             draining: false,
             retired: false,
+            policy: Policy::default(),
+            released: BTreeMap::new(),
+            kept_back: None,
             resumed: None,
             out: Vec::new(),
             tickets: 0,
@@ -168,6 +172,8 @@ impl Node {
                 self.standing = standing;
                 self.heartbeat_at = self.now.mono;
             }
+            Input::Policy { policy } => self.set_policy(policy),
+            Input::Return { server } => self.let_return(server),
             Input::Drain => {
                 self.draining = true;
                 self.heartbeat_at = self.now.mono;
@@ -198,9 +204,9 @@ impl Node {
     pub fn tuning(&self) -> Tuning {
         self.tuning
     }
-    /// Every activation known here, the finished ones of the last 24 hours included, in order of id.
+    /// Every activation known here, the finished ones of the last 24 hours included and rehearsals left out, in order of id.
     pub fn activations(&self) -> impl Iterator<Item = &Knowledge> {
-        self.runs.values().map(|run| &run.known)
+        self.runs.values().map(|run| &run.known).filter(|known| known.content.drill.is_none())
     }
     /// What is known of one activation.
     pub fn knowledge(&self, id: ActivationId) -> Option<&Knowledge> {
@@ -208,7 +214,7 @@ impl Node {
     }
     /// Every peer as this server sees it, in order of id.
     pub fn peers(&self) -> Vec<PeerView> {
-        self.peers.values().map(|peer| peer.view(self.held_for(peer.id))).collect()
+        self.peers.values().map(|peer| peer.view(self.hold(peer.id))).collect()
     }
     /// The server that would own an activation of a priority group if it came in at this moment and needed no driver: the
     /// first that is believed up and not held. `None` when nobody of the group is believed up; the server that is asked owns
@@ -219,7 +225,7 @@ impl Node {
     /// The same for an activation that needs these drivers: a server that has them, as the configuration has enabled them,
     /// comes before every one that does not.
     pub fn would_own_with(&self, group: &[ServerId], needs: &BTreeMap<DriverId, DriverVersion>) -> Option<ServerId> {
-        order::owner(group, |id| self.worth_of(id, needs))
+        self.would_own_under(group, needs, &Circumstances::default())
     }
     /// Whether this server takes no new activations because it was asked to stop.
     pub fn is_draining(&self) -> bool {
@@ -229,7 +235,8 @@ impl Node {
     pub fn is_drained(&self) -> bool {
         let me = self.identity.server;
         let mut busy = self.active.iter().map(|id| &self.runs[id]).filter(|run| {
-            let mine = run.known.owner == me && run.known.ended.is_none() && self.is_due(run);
+            let real = run.known.content.drill.is_none();
+            let mine = real && run.known.owner == me && run.known.ended.is_none() && self.is_due(run);
             mine || run.delivering.is_some() || !run.waiters.is_empty()
         });
         self.draining && (self.retired || busy.next().is_none() && self.writes.is_empty() && self.stops.is_empty())
@@ -240,7 +247,7 @@ impl Node {
     }
     /// Whether this server came back recently and owns nothing until its hold-down has passed: a peer that is up says so.
     pub fn is_held(&self) -> bool {
-        self.held_for(self.identity.server).is_some()
+        self.holds_back(self.identity.server)
     }
     /// Whether it still waits for a peer's answer before it resumes unfinished activations (rule 8).
     pub fn is_resuming(&self) -> bool {
@@ -254,7 +261,7 @@ impl Node {
         } else {
             self.peers.get(&id).map_or((false, false), |peer| (peer.lives(), peer.draining))
         };
-        match (lives, leaving, self.held_for(id).is_some()) {
+        match (lives, leaving, self.holds_back(id)) {
             (false, _, _) => Use::None,
             (true, true, _) => Use::Leaving,
             (true, false, true) => Use::Held,
@@ -264,26 +271,22 @@ impl Node {
 
     /// How good an owner a server is for an activation that needs these drivers.
     pub(crate) fn worth_of(&self, id: ServerId, needs: &BTreeMap<DriverId, DriverVersion>) -> Worth {
-        Worth { usable: self.use_of(id), fit: self.fit_of(id, needs) }
+        self.worth_under(id, needs, &Circumstances::default())
     }
 
     /// How well a server's drivers suit. Everybody judges by what that server last said of itself, so all that hear it judge
     /// alike; one that has said nothing yet is trusted, as it is trusted to be up.
-    fn fit_of(&self, id: ServerId, needs: &BTreeMap<DriverId, DriverVersion>) -> Fit {
-        let standing = if id == self.identity.server {
-            Some(&self.standing)
-        } else {
-            self.peers.get(&id).and_then(|peer| peer.standing.as_ref())
-        };
-        standing.map_or(Fit::Matches, |standing| fit(needs, &standing.versions.drivers))
+    pub(crate) fn fit_of(&self, id: ServerId, needs: &BTreeMap<DriverId, DriverVersion>) -> Fit {
+        self.drivers_of(id).map_or(Fit::Matches, |has| fit(needs, has))
     }
 
-    /// How long a server is held for yet, by our judgement or that of any peer that is up.
-    pub(crate) fn held_for(&self, id: ServerId) -> Option<Span> {
-        let ours = self.peers.get(&id).and_then(|peer| peer.hold.remaining(self.now.mono));
-        let said = self.peers.values().filter(|peer| peer.lives() && peer.id != id).flat_map(|peer| &peer.says);
-        let theirs = said.filter(|hold| hold.server == id).map(|hold| Span::millis(hold.remaining_ms)).max();
-        ours.max(theirs)
+    /// The drivers of a server, as it last said.
+    pub(crate) fn drivers_of(&self, id: ServerId) -> Option<&BTreeMap<DriverId, DriverVersion>> {
+        let standing = match self.peers.get(&id) {
+            Some(peer) => peer.standing.as_ref(),
+            None => (id == self.identity.server).then_some(&self.standing),
+        };
+        standing.map(|standing| &standing.versions.drivers)
     }
 
     /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving. Where
@@ -291,7 +294,7 @@ impl Node {
     pub(crate) fn confirmers<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
         let me = self.identity.server;
         let group = run.known.content.group.iter().copied().chain(self.stand_ins(run));
-        group.filter(move |id| *id != me && self.use_of(*id) >= Use::Held)
+        group.filter(move |id| *id != me && self.use_of(*id) >= Use::Held && !run.is_dead_here(*id))
     }
 
     /// Every peer, where nobody of the run's group is up and this server is outside of it.
@@ -307,79 +310,8 @@ impl Node {
         run.known.content.due.is_none_or(|due| due <= self.now.wall)
     }
 
-    /// Has a run written, and remembers what that write makes durable. Gives the write's name.
-    pub(crate) fn persist(&mut self, id: ActivationId) -> Ticket {
-        let now = self.now.mono;
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        let run = self.runs.get_mut(&id).expect("only known activations are stored");
-        run.writing_since.get_or_insert(now);
-        run.write_failed = None;
-        self.writes.insert(ticket, Write { activation: id, held: run.held() });
-        self.out.push(Output::Persist { ticket, record: Record::Activation(Box::new(run.known.clone())) });
-        ticket
-    }
-
     pub(crate) fn send(&mut self, to: ServerId, message: PeerMessage) {
         self.out.push(Output::Send { to, message });
-    }
-
-    /// Deletes a record; nothing waits for it, so its ticket is not remembered.
-    pub(crate) fn forget(&mut self, id: ActivationId) {
-        self.runs.remove(&id);
-        self.active.remove(&id);
-        self.tickets += 1;
-        self.out.push(Output::Persist { ticket: Ticket(self.tickets), record: Record::Forget(id) });
-    }
-
-    fn restore(&mut self, known: Knowledge) {
-        let id = known.content.id;
-        if known.states.len() != known.content.endpoints.len() {
-            // Damaged on disk: its copies elsewhere are whole, and half of it would be read as something that was never said.
-            return;
-        }
-        if let Some((_, at)) = known.ended {
-            let age = u64::try_from(self.now.wall.0.saturating_sub(at.0)).unwrap_or(0);
-            let left = Span(self.tuning.forget().0.saturating_sub(Span::millis(age).0));
-            self.forgets.insert((self.now.mono + left, id));
-        } else {
-            self.active.insert(id);
-        }
-        let mut run = Run::new(known, self.now.mono);
-        run.inherited = true;
-        run.stored = Some(Stored { ticket: Ticket(0), held: run.held() });
-        self.runs.insert(id, run);
-    }
-
-    fn persisted(&mut self, ticket: Ticket) {
-        let Some(write) = self.writes.remove(&ticket) else { return };
-        let more = self.writes.values().any(|other| other.activation == write.activation);
-        let Some(run) = self.runs.get_mut(&write.activation) else { return };
-        if run.stored.is_none_or(|stored| stored.ticket < ticket) {
-            run.stored = Some(Stored { ticket, held: write.held });
-        }
-        run.writing_since = more.then_some(self.now.mono);
-        let end_is_safe = run.ending.is_some_and(|ending| ending <= ticket);
-        if end_is_safe {
-            run.ending = None;
-        }
-        if run.is_stored() {
-            for to in std::mem::take(&mut run.owed) {
-                self.say_have(to, write.activation);
-            }
-        }
-        if end_is_safe {
-            self.push(write.activation, false);
-        }
-    }
-
-    fn persist_failed(&mut self, ticket: Ticket, reason: String) {
-        let Some(write) = self.writes.remove(&ticket) else { return };
-        let more = self.writes.values().any(|other| other.activation == write.activation);
-        let Some(run) = self.runs.get_mut(&write.activation) else { return };
-        run.writing_since = more.then_some(self.now.mono);
-        run.write_failed = Some(reason);
-        self.active.insert(write.activation);
     }
 
     /// What every step ends with: regular duties, then every unfinished activation is looked at again.
@@ -388,6 +320,8 @@ impl Node {
         if self.heartbeat_at <= self.now.mono {
             self.heartbeat();
         }
+        // What was learned is told before anything comes of it.
+        self.tell_rehearsals();
         for id in self.active.clone() {
             self.answer_triggers(id);
             // A refused activation is gone.
@@ -396,6 +330,7 @@ impl Node {
                 self.share_if_due(id);
             }
         }
+        self.tell_rehearsals();
         self.answer_stops();
         if self.mend_at <= self.now.mono {
             self.mend();

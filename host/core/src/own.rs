@@ -1,7 +1,7 @@
 //! What an owner does: deliver when it may (rule 3), yield when it must (rule 6), end.
 
 use crate::{
-    activation::EndpointState,
+    activation::{Deliverable, EndpointState},
     config::OnTakeover,
     effect::{Ended, HaltReason, Outcome, Output},
     ids::{ActivationId, ServerId},
@@ -27,7 +27,7 @@ impl Node {
         }
         if run.known.stopped {
             self.end_stopped(id);
-        } else if run.delivered == Some(run.known.attempt) {
+        } else if run.delivered == Some(run.known.attempt) && !run.known.fallen {
             // The shell is at it; its reports end it.
         } else if self.is_too_late(run) {
             self.end_expired(id);
@@ -132,7 +132,7 @@ impl Node {
             return true;
         }
         let held = run.held();
-        let lives = |id| self.peers.get(id).is_some_and(|peer| peer.lives());
+        let lives = |id: &ServerId| self.peers.get(id).is_some_and(|peer| peer.lives()) && !run.is_dead_here(*id);
         if run.have.iter().any(|(server, has)| *has == held && lives(server)) {
             return true;
         }
@@ -147,6 +147,9 @@ impl Node {
 
     fn deliver(&mut self, id: ActivationId) {
         let run = &self.runs[&id];
+        let Some(content) = Deliverable::of(&run.known.content) else {
+            return self.rehearse(id);
+        };
         let attempt = run.known.attempt;
         let over =
             if attempt == 0 { run.known.states.iter().all(EndpointState::is_final) } else { run.known.all_acked() };
@@ -168,8 +171,7 @@ impl Node {
         // Another of our servers may be sending the same audio when this is not the first attempt, or when a member of the
         // group cannot be heard and so may be sending on its side of a cut.
         let listen_first = attempt > 0 || !run.known.content.group.iter().all(heard);
-        let content = run.known.content.clone();
-        let delivering = Delivering { attempt, content: content.clone(), halted: None };
+        let delivering = Delivering { attempt, content: run.known.content.clone(), halted: None };
         let run = self.runs.get_mut(&id).expect("looked up above");
         run.delivering = Some(delivering);
         run.delivered = Some(attempt);
@@ -231,7 +233,7 @@ impl Node {
         }
     }
 
-    fn end(&mut self, id: ActivationId, outcome: Outcome) {
+    pub(crate) fn end(&mut self, id: ActivationId, outcome: Outcome) {
         let now = self.now;
         let run = self.runs.get_mut(&id).expect("only known activations end");
         let known = &mut run.known;
@@ -248,7 +250,9 @@ impl Node {
         };
         run.changed = now.mono;
         self.forgets.insert((now.mono + self.tuning.forget(), id));
-        self.out.push(Output::Ended { record: Box::new(record) });
+        if record.content.drill.is_none() {
+            self.out.push(Output::Ended { record: Box::new(record) });
+        }
         let ticket = self.persist(id);
         self.runs.get_mut(&id).expect("looked up above").ending = Some(ticket);
         self.push(id, false);

@@ -87,6 +87,9 @@ pub struct Heartbeat {
     /// How many activations it owns that have not ended.
     #[serde(default)]
     pub running: u32,
+    /// The servers that an operator has let return, for some time after it.
+    #[serde(default)]
+    pub releases: Vec<Release>,
 }
 
 /// A server that came back recently, as one of its peers judges it.
@@ -94,8 +97,29 @@ pub struct Heartbeat {
 pub struct Hold {
     /// Which server.
     pub server: ServerId,
-    /// For how much longer, in milliseconds. 0: its time is over, but it is not in sync yet or its clock is off.
+    /// For how much longer, in milliseconds. 0: its time is over, but it waits for something else.
     pub remaining_ms: u64,
+    /// How long ago it came back, in milliseconds.
+    #[serde(default)]
+    pub since_ms: u64,
+    /// An operator has to let it return.
+    #[serde(default)]
+    pub operator: bool,
+    /// Its configuration is behind the judge's.
+    #[serde(default)]
+    pub behind: bool,
+    /// Its clock differs too much from the judge's.
+    #[serde(default)]
+    pub clock: bool,
+}
+
+/// An operator's word that a server that came back may own again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Which server.
+    pub server: ServerId,
+    /// How long ago it was said, in milliseconds: it ends what began before.
+    pub age_ms: u64,
 }
 
 /// The receiver's heartbeat as the sender heard it.

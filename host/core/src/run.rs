@@ -7,9 +7,10 @@ use std::{
 
 use crate::{
     activation::Content,
-    effect::Ticket,
+    effect::{Rehearsed, Ticket},
     ids::ServerId,
     knowledge::Knowledge,
+    plan::Circumstances,
     time::{Mono, Span},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct Run {
     /// The write that makes our end of it durable. Until it is answered the others are not told of the end: if this server
     /// dies with its record of it, one of them goes on and leaves a record of its own (invariant I13).
     pub(crate) ending: Option<Ticket>,
+    /// Of a rehearsal: what the shell was last told.
+    pub(crate) told: Option<Rehearsed>,
 }
 
 /// What is durable, as far as it matters to rules.
@@ -119,6 +122,7 @@ impl Run {
             share_at: None,
             shared: None,
             ending: None,
+            told: None,
         }
     }
 
@@ -135,6 +139,17 @@ impl Run {
     /// Whether the disk cannot be waited for: it refused the write, or has not answered for `patience`.
     pub(crate) fn disk_is_stuck(&self, now: Mono, patience: Span) -> bool {
         self.write_failed.is_some() || self.writing_since.is_some_and(|since| now - since >= patience)
+    }
+
+    /// A server that plays dead in this rehearsal, since its first owner fell: it confirms nothing and takes nothing over.
+    pub(crate) fn is_dead_here(&self, server: ServerId) -> bool {
+        (self.known.fallen || self.known.attempt > 0) && self.known.content.plays_dead(server)
+    }
+
+    /// The circumstances under which its next owner is chosen.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        let dead = self.known.content.drill.iter().flat_map(|drill| &drill.dead).copied();
+        Circumstances { dead: dead.collect(), ..Circumstances::default() }
     }
 
     /// Every server computes it by itself.

@@ -65,8 +65,11 @@ impl Node {
         let heard_by_others = self.is_heard_by_others(known.owner);
         let passes_on =
             run.is_timed() && known.attempt == 0 && !known.started && owner != Worth::BEST && !heard_by_others;
-        let heir = self.would_own_with(group, needs).unwrap_or(me);
-        let gone = owner.usable == Use::None && !heard_by_others;
+        if run.is_dead_here(me) {
+            return None;
+        }
+        let heir = self.would_own_under(group, needs, &run.circumstances()).unwrap_or(me);
+        let gone = known.fallen || (owner.usable == Use::None && !heard_by_others);
         if (gone || passes_on) && heir == me {
             return Some(TakeoverReason::Heir);
         }
@@ -97,12 +100,13 @@ impl Node {
         run.known.attempt = run.known.attempt.saturating_add(1);
         run.known.owner = me;
         run.known.started = false;
+        run.known.fallen = false;
         run.known.ended = None;
         run.ending = None;
         run.claim_since = now;
         run.changed = now;
         run.handed_over = false;
-        let attempt = run.known.attempt;
+        let (attempt, real) = (run.known.attempt, run.known.content.drill.is_none());
         self.persist(id);
         self.offer(id);
         if why == TakeoverReason::NotConfirmed {
@@ -110,6 +114,8 @@ impl Node {
             let run = self.runs.get_mut(&id).expect("looked up above");
             run.offered = run.offered.map(|offer| crate::run::Offer { until: spent.unwrap_or(now), ..offer });
         }
-        self.out.push(Output::Notice(Notice::TakenOver { activation: id, from, attempt, why }));
+        if real {
+            self.out.push(Output::Notice(Notice::TakenOver { activation: id, from, attempt, why }));
+        }
     }
 }

@@ -20,6 +20,23 @@ pub enum Belief {
     Down,
 }
 
+/// Why a server that came back owns nothing yet, by everybody who judges it and is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldView {
+    /// How long ago it came back.
+    pub since: Span,
+    /// How much of the waiting time remains.
+    pub remaining: Span,
+    /// An operator has to let it return.
+    pub operator: bool,
+    /// Its configuration is behind.
+    pub behind: bool,
+    /// Its clock differs too much.
+    pub clock: bool,
+    /// Who says so, in order of id.
+    pub by: Vec<ServerId>,
+}
+
 /// One peer as this server sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerView {
@@ -41,6 +58,8 @@ pub struct PeerView {
     pub held_for: Option<Span>,
     /// How many activations it last said it runs.
     pub running: u32,
+    /// Why it owns nothing although it lives, if so.
+    pub hold: Option<HoldView>,
     /// What it last said of itself.
     pub standing: Option<Standing>,
 }

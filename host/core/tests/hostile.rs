@@ -7,11 +7,11 @@ use onealert_core::{
     activation::{Content, EndpointState, activation_id},
     config::{OnTakeover, Priority},
     effect::{Outcome, Ticket},
-    event::{Input, LinkSeen, StopWhat},
+    event::{Input, LinkSeen, Policy, StopWhat},
     ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
     knowledge::Knowledge,
     node::{Identity, Node},
-    peer_message::{Echo, Heartbeat, Hold, PeerMessage, Standing},
+    peer_message::{Echo, Heartbeat, Hold, PeerMessage, Release, Standing},
     replicate::{Digests, Position},
     time::{Mono, Now, Span, Wall},
     tuning::Tuning,
@@ -65,6 +65,7 @@ prop_compose! {
             expires: expires.map(Wall),
             on_takeover: OnTakeover::Replay,
             payload: "".into(),
+            drill: None,
         }
     }
 }
@@ -82,6 +83,7 @@ prop_compose! {
             attempt,
             owner,
             started: flags.0,
+            fallen: flags.0,
             stopped: flags.1,
             degraded: false,
             states,
@@ -99,7 +101,15 @@ prop_compose! {
             echo: Some(Echo { seq: 1, sent_us: times.1, arrived_us: times.2 }),
             standing: standing(),
             draining,
-            holds: vec![Hold { server: held, remaining_ms }],
+            holds: vec![Hold {
+                server: held,
+                remaining_ms,
+                since_ms: seq,
+                operator: remaining_ms % 2 == 0,
+                behind: false,
+                clock: false,
+            }],
+            releases: vec![Release { server: held, age_ms: seq }],
             hears: vec![held],
             running: 0,
         }
@@ -140,6 +150,8 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (server(), 0..3_u64)
             .prop_map(|(peer, boot)| Input::Link { peer, seen: LinkSeen::Connected { incarnation: Incarnation(1), boot } }),
         1 => server().prop_map(|peer| Input::Link { peer, seen: LinkSeen::Refused }),
+        1 => any::<bool>().prop_map(|manual_return| Input::Policy { policy: Policy { manual_return } }),
+        1 => server().prop_map(|server| Input::Return { server }),
         1 => vec(server(), 0..4).prop_map(|peers| Input::Peers { peers }),
         1 => Just(Input::Drain),
         3 => count().prop_map(|late| Input::Tick { late: Span(late) }),

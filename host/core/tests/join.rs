@@ -33,6 +33,7 @@ fn content(second: bool) -> Content {
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
+        drill: None,
     }
 }
 
@@ -50,7 +51,7 @@ prop_compose! {
         second: bool,
         attempt in 0..3_u32,
         owner in 1..5_u128,
-        flags: (bool, bool, bool),
+        flags: (bool, bool, bool, bool),
         states in vec(state(), 3),
         ended in option::of((prop_oneof![Just(Outcome::Success), Just(Outcome::Missed), Just(Outcome::Stopped)], 0..3_i64)),
     ) -> Knowledge {
@@ -59,6 +60,7 @@ prop_compose! {
             attempt,
             owner: ServerId(owner),
             started: flags.0,
+            fallen: flags.3,
             stopped: flags.1,
             degraded: flags.2,
             states,

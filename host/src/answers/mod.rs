@@ -5,6 +5,7 @@ mod accounts;
 mod configure;
 pub(crate) mod drivers;
 mod own;
+mod redundancy;
 mod sending;
 mod sent;
 mod status;

@@ -9,13 +9,16 @@ use onealert_core::{
     knowledge::Knowledge,
     node::Node,
     version::compare,
-    view::{Belief, PeerView},
+    view::{Belief, HoldView, PeerView},
 };
 use onealert_web::needs::{
     Attention, BalancerStatus, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
 };
 
-use super::drivers;
+use super::{
+    drivers,
+    redundancy::{capital, hold_text},
+};
 use crate::{health, hub::Hub};
 
 /// A loop that has not turned for this long is stuck.
@@ -61,7 +64,7 @@ struct Seen {
     activations: Vec<Knowledge>,
     /// How many activations each owner accepted with one copy only, of those still known.
     degraded: BTreeMap<ServerId, u32>,
-    held: bool,
+    hold: Option<HoldView>,
     resuming: bool,
     draining: bool,
     now: onealert_core::time::Mono,
@@ -90,7 +93,7 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
             *count.entry(known.owner).or_default() += 1;
             count
         }),
-        held: node.is_held(),
+        hold: node.hold(node.identity().server),
         resuming: node.is_resuming(),
         draining: node.is_draining(),
         now,
@@ -232,8 +235,8 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         (State::Warning, "Draining: takes no new activations".to_owned())
     } else if seen.resuming {
         (State::Warning, "Came back; asking the others before it goes on".to_owned())
-    } else if seen.held {
-        (State::Warning, "Came back recently; owns nothing until its hold-down has passed".to_owned())
+    } else if let Some(hold) = &seen.hold {
+        (State::Warning, capital(&hold_text(hold, crate::clock::wall())))
     } else if sync.state != State::Ok {
         (sync.state, sync.text)
     } else {
@@ -248,7 +251,7 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         position: Some(position.lsn),
         versions: versions(&hub.versions()),
         started: Some(hub.started),
-        holds: seen.held.then(|| "Came back recently".to_owned()),
+        holds: seen.hold.as_ref().map(|hold| hold_text(hold, crate::clock::wall())),
         drivers,
         disk: own.disk.map(disk),
         booted: own.booted,
@@ -269,15 +272,18 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         None => "never heard".to_owned(),
     };
     let sends = shown.duties.iter().any(|duty| duty.sends);
+    let now = crate::clock::wall();
     (shown.state, shown.text) = match peer.belief {
         Belief::Up => (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() }),
         Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
-        Belief::Held => (State::Warning, "Came back recently; owns nothing until its hold-down has passed".to_owned()),
+        Belief::Held => {
+            (State::Warning, peer.hold.as_ref().map_or_else(String::new, |hold| capital(&hold_text(hold, now))))
+        }
         Belief::Down if peer.draining => (State::Warning, "Draining".to_owned()),
         Belief::Down => (State::Bad, format!("Down, {}", ago())),
     };
     shown.running = shown.running.max(peer.running);
-    shown.holds = peer.held_for.map(|left| format!("owns nothing for {} s more", left.as_millis().div_ceil(1000)));
+    shown.holds = peer.hold.as_ref().map(|hold| hold_text(hold, now));
     if let Some(standing) = &peer.standing {
         shown.epoch = Some(standing.position.epoch.to_string());
         shown.position = Some(standing.position.lsn);

@@ -31,6 +31,7 @@ fn knowledge(n: u128) -> Knowledge {
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "x".repeat(600).into(),
+        drill: None,
     };
     let failed = EndpointState::Failed { reason: "no \"answer\"\nat all".into() };
     Knowledge {

@@ -154,6 +154,7 @@ fn unfinished() -> Knowledge {
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
+        drill: None,
     };
     Knowledge {
         content: Arc::new(content),

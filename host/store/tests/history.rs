@@ -48,6 +48,7 @@ fn ended(id: u128, server: ServerId, attempt: u32, outcome: Outcome) -> Activity
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
+        drill: None,
     };
     let record = Ended {
         content,

@@ -1,7 +1,7 @@
 //! Faults put in on purpose, between a node and its shell: each breaks one rule, and some invariant must notice.
 
 use onealert_core::{
-    activation::EndpointState,
+    activation::{Deliverable, EndpointState},
     effect::{Output, Record},
     event::Input,
     ids::ServerId,
@@ -53,7 +53,8 @@ impl Planted {
                     && knowledge.ended.is_none()
                 {
                     let (activation, attempt) = (knowledge.content.id, knowledge.attempt);
-                    let (content, states) = (knowledge.content.clone(), knowledge.states.clone());
+                    let states = knowledge.states.clone();
+                    let content = Deliverable::of(&knowledge.content).expect("no schedule holds a rehearsal");
                     outputs.push(Output::Deliver { activation, attempt, content, states, listen_first: false });
                 }
             }

@@ -335,7 +335,7 @@ impl World {
             Output::Notice(Notice::TakenOver { activation, attempt, why, .. }) => {
                 self.servers[at].took_over.insert((activation, attempt), why);
             }
-            Output::Notice(_) => {}
+            Output::Notice(_) | Output::Rehearsed { .. } => {}
         }
     }
 
@@ -483,6 +483,7 @@ pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wa
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
+        drill: None,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod device;
 mod document;
 mod general;
 mod openapi;
+pub mod redundancy;
 
 use std::{future::Future, pin::Pin};
 
@@ -85,7 +86,7 @@ async fn run(request: Request) -> Result<Reply, Problem> {
 
 /// Every operation, those of daily use first.
 fn routes() -> impl Iterator<Item = &'static Route> {
-    general::ROUTES.iter().chain(configuration::ROUTES)
+    general::ROUTES.iter().chain(configuration::ROUTES).chain(redundancy::ROUTES)
 }
 
 /// The changing parts of a path that fits the pattern.

@@ -28,10 +28,11 @@ use super::{
 };
 use crate::{
     needs::{
-        Accepted, Attention, Beat, DiskView, DriverBrief, DriverOnServer, DriverView, Drivers, Duty, EndpointResult,
-        EventIn, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice, LocalSettings, LocalSettingsView, LogLine,
-        Moment, Named, Problem, Running, Sender, SentBy, SentDetail, SentPage, SentRow, ServerStatus, State, Status,
-        UserView,
+        Accepted, Attention, Beat, DiskView, DrillCase, DrillDriver, DrillEndpoint, DrillReport, DriverBrief,
+        DriverOnServer, DriverView, Drivers, Duty, EndpointResult, EventIn, FieldProblem, FoundFile, GroupDeleted,
+        InterfaceChoice, LocalSettings, LocalSettingsView, LogLine, Moment, Named, Problem, Redundancy,
+        RedundancySettings, Returning, Running, Sender, SentBy, SentDetail, SentPage, SentRow, ServerStatus, State,
+        Status, UserView, WhatIf, WhatIfEndpoint, WhatIfMember, WhatIfRun,
     },
     reply::{self, Reply},
     roles::role_name,
@@ -43,6 +44,17 @@ use crate::{
     Attention,
     Created,
     DiskView,
+    DrillCase,
+    DrillDriver,
+    DrillEndpoint,
+    DrillReport,
+    Redundancy,
+    RedundancySettings,
+    Returning,
+    WhatIf,
+    WhatIfEndpoint,
+    WhatIfMember,
+    WhatIfRun,
     DriverBrief,
     DriverDetail,
     DriverOnServer,
@@ -151,6 +163,16 @@ fn operation(route: &Route) -> Operation {
         (_, "/notifications/{id}/send") => {
             let about = "The same key from the same user means the same send: it is not sent twice.";
             operation = operation.parameter(text("Idempotency-Key", ParameterIn::Header, about, Required::False));
+        }
+        (_, "/redundancy/what-if") => {
+            for (name, about) in [
+                ("trigger", "The trigger that goes off; either this or a notification."),
+                ("notification", "The notification that is sent by hand."),
+                ("at", "When: milliseconds since 1970, or like 2026-11-23T10:42. Now if left out."),
+                ("dead", "The id of a server assumed dead; may be given several times."),
+            ] {
+                operation = operation.parameter(text(name, ParameterIn::Query, about, Required::False));
+            }
         }
         (_, "/sent") => {
             for (name, about) in [

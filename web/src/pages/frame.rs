@@ -86,13 +86,14 @@ pub struct Pulse {
     pub running_text: String,
 }
 
-const MENU: [(&str, &str, Action); 9] = [
+const MENU: [(&str, &str, Action); 10] = [
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
     ("Triggers", "/triggers", Action::LookAtConfiguration),
     ("Endpoints", "/endpoints", Action::LookAtConfiguration),
     ("Priority Groups", "/groups", Action::LookAtConfiguration),
+    ("Redundancy", "/redundancy", Action::LookAtConfiguration),
     ("Drivers", "/drivers", Action::LookAtConfiguration),
     ("Local Settings", "/local", Action::LookAtConfiguration),
     ("Logging", "/logs", Action::Administer),
@@ -140,6 +141,8 @@ fn notice(done: &str) -> &'static str {
         "deleted" => "Deleted.",
         "enabled" => "Enabled. The driver starts on every server.",
         "disabled" => "Disabled. Its settings and history stay.",
+        "returned" => "It takes activations again, as soon as its configuration and its clock are right.",
+        "drilled" => "The drill is over. Nothing was sent to any endpoint.",
         "stopped" => "Stopped.",
         "sent" => "Accepted. It is safe on this server and on another one.",
         "sent-degraded" => "Accepted, on this server only: no other server confirmed in time.",

@@ -2,6 +2,7 @@
 
 pub mod account;
 mod confirm;
+mod drill;
 mod drivers;
 mod edit;
 mod endpoints;
@@ -12,9 +13,11 @@ mod local;
 mod logs;
 mod notifications;
 mod problem;
+mod redundancy;
 pub mod sent;
 pub mod status;
 mod triggers;
+mod what_if;
 
 use std::{future::Future, pin::Pin};
 
@@ -47,6 +50,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("endpoints", |request| Box::pin(endpoints::answer(request))),
     ("triggers", |request| Box::pin(triggers::answer(request))),
     ("local", |request| Box::pin(local::answer(request))),
+    ("redundancy", |request| Box::pin(redundancy::answer(request))),
     ("logs", |request| Box::pin(logs::answer(request))),
     ("login", |request| Box::pin(account::login(request))),
     ("logout", |request| Box::pin(account::logout(request))),

@@ -2,6 +2,7 @@
 
 mod drivers;
 mod own;
+mod redundancy;
 mod rows;
 mod sent;
 mod status;
@@ -9,6 +10,7 @@ mod who;
 
 pub use drivers::*;
 pub use own::*;
+pub use redundancy::*;
 pub use rows::*;
 pub use sent::*;
 pub use status::*;

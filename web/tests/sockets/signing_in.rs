@@ -36,6 +36,9 @@ async fn every_page_asks_for_a_login_and_leads_back() {
         "/endpoints",
         "/groups",
         "/drivers",
+        "/redundancy",
+        "/redundancy/what-if",
+        "/redundancy/drill",
         "/logs",
         "/account",
     ] {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 mod configuration;
+mod redundancy;
 mod sample;
 
 use std::{
@@ -44,6 +45,11 @@ pub struct Inner {
     pub keys: BTreeMap<(UserId, String), ActivationId>,
     pub requests: Vec<DeviceRequest>,
     pub drawn: u128,
+    /// A server that came back waits for an administrator.
+    pub manual_return: bool,
+    /// The one that holds back was let return.
+    pub returned: bool,
+    pub drill: Option<DrillReport>,
     /// Panics at the next look at the status: for the test of what a fault does.
     pub broken: bool,
 }

@@ -48,6 +48,9 @@ pub fn empty() -> Inner {
         keys: BTreeMap::new(),
         requests: Vec::new(),
         drawn: 0,
+        manual_return: true,
+        returned: false,
+        drill: None,
         broken: false,
     }
 }

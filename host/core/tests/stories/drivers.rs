@@ -12,19 +12,19 @@ use onealert_core::{
     version::DriverVersion,
 };
 
-fn algo(version: u64) -> BTreeMap<DriverId, DriverVersion> {
+pub fn algo(version: u64) -> BTreeMap<DriverId, DriverVersion> {
     let version = semver::Version::new(version, 0, 0);
     let sha256 = format!("{:064x}", version.major);
     [(DriverId::from("com.algo"), DriverVersion { version, sha256 })].into()
 }
 
 /// The same content, for endpoints that need the second version of a driver.
-fn needing(content: Content) -> Content {
+pub fn needing(content: Content) -> Content {
     Content { needs: algo(2), ..content }
 }
 
 /// A server's drivers change: it says so with its next heartbeat, at once.
-fn has(world: &mut World, server: ServerId, drivers: BTreeMap<DriverId, DriverVersion>) {
+pub fn has(world: &mut World, server: ServerId, drivers: BTreeMap<DriverId, DriverVersion>) {
     let mut standing: Standing = standing();
     standing.versions.drivers = drivers;
     world.feed(server, Input::Standing { standing });
@@ -96,6 +96,7 @@ fn a_bell_stays_with_the_first_server_where_nobody_matches_better() {
     let mut world = World::of(&[A, B]);
     has(&mut world, A, algo(1));
     has(&mut world, B, algo(1));
+    world.run(20);
     let bell = needing(bell("8:00", 1, 1000));
     for server in [A, B] {
         world.trigger(server, &bell);

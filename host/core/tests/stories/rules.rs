@@ -590,6 +590,7 @@ fn only_heartbeats(world: &mut World, from: &[ServerId], to: &[ServerId], ms: u6
                 holds: Vec::new(),
                 hears: Vec::new(),
                 running: 0,
+                releases: Vec::new(),
             };
             world.say(hung, listener, PeerMessage::Heartbeat(Box::new(heartbeat)));
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use onealert_core::{
     activation::{Content, EndpointState, activation_id},
     config::{OnTakeover, Priority},
-    effect::{Ended, HaltReason, Notice, Outcome, Output, Record, Refusal, Ticket},
+    effect::{Ended, HaltReason, Notice, Outcome, Output, Record, Refusal, Rehearsed, Ticket},
     event::{Input, LinkSeen, StopWhat},
     ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
     knowledge::Knowledge,
@@ -38,6 +38,7 @@ pub enum Did {
     Halt { activation: ActivationId, reason: HaltReason },
     Ended(Box<Ended>),
     Forgot(ActivationId),
+    Rehearsed { activation: ActivationId, seen: Rehearsed },
     Notice(Notice),
 }
 
@@ -335,6 +336,7 @@ impl World {
                 self.server(id).halted.insert(activation);
             }
             Output::Ended { record } => log(Did::Ended(record)),
+            Output::Rehearsed { activation, seen } => log(Did::Rehearsed { activation, seen }),
             Output::Notice(notice) => log(Did::Notice(notice)),
         }
     }
@@ -435,6 +437,7 @@ pub fn page_for(name: &str, endpoints: usize, group: &[ServerId]) -> Content {
         expires: None,
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
+        drill: None,
     }
 }
 

@@ -115,6 +115,7 @@ mod tests {
             expires: None,
             on_takeover: OnTakeover::Replay,
             payload: payload.into(),
+            drill: None,
         };
         Record::Activation(Box::new(Knowledge {
             content: Arc::new(content),
