@@ -216,6 +216,7 @@ impl App {
             boot,
             identity: identity.clone(),
             roster: roster.clone(),
+            protocol: crate::product::protocol(),
             heartbeat,
         })?;
         let first_sync = match folder.role {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use onealert_core::{
+    config::Driver,
     health::{Condition, Disk, DriverHealth, Health},
-    ids::DriverId,
     peer_message::Standing,
     time::Wall,
 };
@@ -33,11 +33,11 @@ pub fn standing(hub: &Hub) -> Standing {
 pub fn health(hub: &Hub) -> Health {
     let config = hub.config();
     let enabled = config.drivers.values().filter(|row| row.enabled);
-    let driver = |id: &DriverId| {
-        let (state, text) = drivers::brief(hub, id.as_str());
-        (id.clone(), DriverHealth { condition: condition(state), text })
+    let driver = |row: &Driver| {
+        let brief = drivers::brief(hub, row);
+        (brief.id, DriverHealth { condition: condition(brief.state), text: brief.text })
     };
-    Health { disk: disk(&hub.settings.data), drivers: enabled.map(|row| driver(&row.id)).collect(), booted: booted() }
+    Health { disk: disk(&hub.settings.data), drivers: enabled.map(driver).collect(), booted: booted() }
 }
 
 /// The space of the file system that holds a folder; nothing where the system does not say.

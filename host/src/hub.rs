@@ -143,25 +143,13 @@ impl Hub {
     /// What this server runs. A driver whose file has not arrived, or that could not be started, is not there: other servers
     /// are preferred for what needs it.
     pub fn versions(&self) -> VersionSet {
-        versions(self.drivers.status().into_iter().filter_map(|status| {
+        let drivers = self.drivers.status().into_iter().filter_map(|status| {
             if status.state == DriverState::Failed || self.drivers.file(&status.sha256).is_none() {
                 return None;
             }
             let version = DriverVersion { version: status.version.parse().ok()?, sha256: status.sha256 };
             Some((DriverId::from(status.id), version))
-        }))
-    }
-}
-
-/// What this build is, with these drivers.
-pub fn versions(drivers: impl Iterator<Item = (DriverId, DriverVersion)>) -> VersionSet {
-    let product = env!("CARGO_PKG_VERSION").parse().expect("cargo gives a semantic version");
-    VersionSet {
-        product,
-        schema: onealert_store::sqlite::SCHEMA,
-        protocol: onealert_peers::mesh::PROTOCOL,
-        platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        plugin_api: onealert_plugin_api::manifest::API,
-        drivers: drivers.collect(),
+        });
+        VersionSet { drivers: drivers.collect(), ..crate::product::versions() }
     }
 }

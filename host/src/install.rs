@@ -18,7 +18,7 @@ use onealert_store::{
     local,
 };
 
-use crate::{hub::versions, passwords, settings::Settings};
+use crate::{passwords, product, settings::Settings};
 
 /// Names of this server's own settings beside those that administrators know.
 const ROLE: &str = "role";
@@ -218,7 +218,7 @@ pub async fn join(settings: &Settings, with: JoinWith) -> Result<join::Joined, I
         name: settings.name.clone(),
         mesh: advertised_mesh(settings, settings.listen.mesh),
         web: advertised_web(settings, settings.listen.https, settings.listen.http),
-        versions: versions(std::iter::empty()),
+        versions: product::versions(),
         fingerprint: with.fingerprint,
     })
     .await?;

@@ -23,6 +23,7 @@ pub mod locality;
 pub mod passwords;
 pub mod payload;
 pub mod policy;
+pub mod product;
 pub mod records;
 pub mod settings;
 pub mod sound;

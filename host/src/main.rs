@@ -137,7 +137,7 @@ fn say(listening: &Listening, data: &std::path::Path, begun: Instant) {
         Role::Primary => "primary",
         Role::Secondary => "secondary",
     };
-    println!("onealert {} {} ({role}), data in {}", env!("CARGO_PKG_VERSION"), listening.name, data.display());
+    println!("onealert {} {} ({role}), data in {}", onealert::product::version(), listening.name, data.display());
     if let Some(address) = listening.https {
         println!("pages        https://{address}");
     }

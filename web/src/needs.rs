@@ -47,6 +47,9 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     /// What can be heard.
     fn sounds(&self) -> Sounds;
 
+    /// What this server runs and where it stands, for tooling that compares servers.
+    fn versions(&self) -> ServerVersions;
+
     // Signing in.
 
     /// Checks name and password. A wrong pair is [`Problem::unauthorised`] after the same time whether the name exists.
@@ -97,6 +100,9 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     fn save_driver(&self, by: Actor, id: DriverId, settings: Value, expect: Expect) -> Answer<'_, ()>;
     /// Disables a driver. Settings and history stay.
     fn disable_driver(&self, by: Actor, id: DriverId) -> Answer<'_, ()>;
+    /// Takes another version of a driver that is configured, from the driver folder. 422 at `/version`: no such file, or more than
+    /// one; at `/confirm_downgrade`: it is older than the one in use and that was not confirmed.
+    fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()>;
     /// A request that a device made under the driver's path. Needs no login; the driver judges it.
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer>;
 

@@ -22,6 +22,12 @@ impl Caller {
         self.needs.status().await
     }
 
+    /// What the answering server runs and where it stands. Signed in only: what exactly runs tells an attacker where to begin.
+    pub fn versions(&self) -> Result<ServerVersions, Problem> {
+        self.require(Action::Look)?;
+        Ok(self.needs.versions())
+    }
+
     /// What runs.
     pub async fn running(&self) -> Result<Vec<Running>, Problem> {
         self.require(Action::Look)?;
@@ -144,6 +150,12 @@ impl Caller {
     pub async fn disable_driver(&self, id: DriverId) -> Result<(), Problem> {
         self.require_change(Action::Configure)?;
         self.needs.disable_driver(self.actor(), id).await
+    }
+
+    /// Takes another version of a driver.
+    pub async fn switch_driver(&self, id: DriverId, wanted: DriverSwitch) -> Result<(), Problem> {
+        self.require_change(Action::Configure)?;
+        self.needs.switch_driver(self.actor(), id, wanted).await
     }
 
     async fn judge_settings(&self, id: &DriverId, settings: &Value) -> Result<(), Problem> {

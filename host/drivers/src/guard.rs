@@ -302,6 +302,9 @@ impl Shared {
     fn id(&self) -> String {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
+    fn last_error(&self) -> Option<String> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
+    }
     fn version(&self) -> String {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).version.clone()
     }
@@ -317,6 +320,10 @@ async fn serve(
     let timings = &shared.around.timings;
     let mut missed = 0;
     let mut look = Instant::now() + timings.ping;
+    // When what is wanted could not be taken: it is tried again then, or as soon as a file has come.
+    let mut again: Option<Instant> = None;
+    let mut refusals = 0;
+    let mut arrivals = shared.around.files.arrivals();
     loop {
         tokio::select! {
             end = worker.ended() => return Some(end),
@@ -326,28 +333,10 @@ async fn serve(
                     worker.finish(timings.finish).await;
                     return None;
                 }
-                let (wanted, desired) = wants.borrow_and_update().clone();
-                if wanted == enabled {
-                    if let Err(why) = shared.tell(&worker, &desired).await {
-                        shared.note(true, why);
-                    }
-                    continue;
-                }
-                match shared.launch(&wanted, &desired).await {
-                    Ok(new) => {
-                        shared.note(false, format!("version {} replaces {}", wanted.version, enabled.version));
-                        shared.serve(&new, &wanted);
-                        let (old, finish) = (std::mem::replace(&mut worker, new), timings.finish);
-                        tokio::spawn(async move { old.finish(finish).await });
-                        enabled = wanted;
-                    }
-                    Err(why) => {
-                        let text = format!("version {} was not taken, {} goes on: {why}", wanted.version, enabled.version);
-                        shared.note(true, text);
-                        shared.change(|status| status.last_error = Some(why));
-                    }
-                }
+                refusals = 0;
             }
+            _ = arrivals.changed(), if again.is_some() => {}
+            () = sleep_until(again.unwrap_or(look)), if again.is_some() => {}
             () = sleep_until(look) => {
                 look = Instant::now() + timings.ping;
                 if let Some(used) = worker.memory().filter(|used| *used > timings.memory) {
@@ -358,6 +347,38 @@ async fn serve(
                 if missed >= 3 {
                     worker.kill("gave no sign of life three times");
                 }
+                continue;
+            }
+        }
+        arrivals.mark_unchanged();
+        let (wanted, desired) = wants.borrow_and_update().clone();
+        if wanted == enabled {
+            again = None;
+            if let Err(why) = shared.tell(&worker, &desired).await {
+                shared.note(true, why);
+            }
+            shared.change(|status| status.last_error = None);
+            continue;
+        }
+        match shared.launch(&wanted, &desired).await {
+            Ok(new) => {
+                (again, refusals) = (None, 0);
+                shared.note(false, format!("version {} replaces {}", wanted.version, enabled.version));
+                shared.serve(&new, &wanted);
+                let (old, finish) = (std::mem::replace(&mut worker, new), timings.finish);
+                tokio::spawn(async move { old.finish(finish).await });
+                enabled = wanted;
+            }
+            // The worker that serves keeps what it was last told: what is configured is meant for another file.
+            Err(why) => {
+                let pause = timings.back_off.get(refusals).or(timings.back_off.last()).copied().unwrap_or_default();
+                again = Some(Instant::now() + pause);
+                refusals += 1;
+                if shared.last_error().as_ref() != Some(&why) {
+                    let text = format!("version {} was not taken, {} goes on: {why}", wanted.version, enabled.version);
+                    shared.note(true, text);
+                }
+                shared.change(|status| status.last_error = Some(why));
             }
         }
     }

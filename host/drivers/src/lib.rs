@@ -154,7 +154,8 @@ pub struct DriverStatus {
     pub restarts: u32,
     /// How it last ended, in words.
     pub last_end: Option<String>,
-    /// Why it last could not be started.
+    /// Why it last could not be started. While it runs: why what is configured was not taken, so that it goes on with the
+    /// file and the settings that it had.
     pub last_error: Option<String>,
     /// Since when it is in this state, milliseconds since 1970.
     pub since_ms: i64,

@@ -16,14 +16,14 @@ use onealert_plugin_api::{
 };
 use onealert_web::{
     needs::{
-        Actor, DeviceAnswer, DeviceRequest, DriverDetail, DriverOnServer, DriverView, Drivers, Expect, FieldProblem,
-        FoundFile, LogLine, Problem, State, etag,
+        Actor, DeviceAnswer, DeviceRequest, DriverBrief, DriverDetail, DriverOnServer, DriverView, Drivers, Expect,
+        FieldProblem, FoundFile, LogLine, Problem, State, etag,
     },
     schema::{blank_secrets, keep_secrets},
 };
 use serde_json::Value;
 
-use super::{Answers, configure};
+use super::{Answers, configure, switch};
 use crate::hub::Hub;
 
 /// How long a driver may take to answer a device's request.
@@ -53,15 +53,19 @@ fn description(hub: &Hub, driver: &DriverId) -> Option<Description> {
         .or_else(|| newest(&hub.drivers.found(), driver).map(|(_, it)| it))
 }
 
-/// The acceptable file of a driver with the highest version, with its sha256.
-fn newest(found: &[Found], driver: &DriverId) -> Option<(String, Description)> {
-    let ready = found.iter().filter_map(|file| match &file.verdict {
+/// The acceptable files of a driver, each with its sha256.
+pub(super) fn usable(found: &[Found], driver: &DriverId) -> impl Iterator<Item = (String, Description)> {
+    found.iter().filter_map(move |file| match &file.verdict {
         Verdict::Ready(description) if description.manifest.id == driver.as_str() => {
             Some((file.sha256.clone()?, description.as_ref().clone()))
         }
         _ => None,
-    });
-    ready.max_by(|a, b| a.1.manifest.version.cmp(&b.1.manifest.version))
+    })
+}
+
+/// The one with the highest version.
+fn newest(found: &[Found], driver: &DriverId) -> Option<(String, Description)> {
+    usable(found, driver).max_by(|a, b| a.1.manifest.version.cmp(&b.1.manifest.version))
 }
 
 pub(super) async fn list(hub: &Hub) -> Result<Drivers, Problem> {
@@ -133,6 +137,7 @@ fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &Drive
             .or(candidate.map(|(_, it)| it.manifest.version))
             .map(|v| v.to_string()),
         update,
+        other_versions: if row.is_some() { switch::others(found, config, id) } else { Vec::new() },
         state: worst.map_or(State::Ok, |server| server.state),
         text: match worst {
             None => "Not enabled".to_owned(),
@@ -165,8 +170,8 @@ fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<
             if server.id == hub.server {
                 if let Some(status) = &here {
                     shown.version = Some(status.version.clone());
-                    shown.matches = status.sha256 == row.sha256;
-                    (shown.state, shown.text) = words(status);
+                    shown.matches = status.sha256 == row.sha256 && status.state != DriverState::Failed;
+                    (shown.state, shown.text) = words(status, row);
                     shown.since = Some(onealert_core::time::Wall(status.since_ms));
                     shown.restarts = status.restarts;
                 }
@@ -190,7 +195,16 @@ fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<
         .collect()
 }
 
-fn words(status: &onealert_drivers::DriverStatus) -> (State, String) {
+/// How a driver is on this server, beside what is configured.
+fn words(status: &onealert_drivers::DriverStatus, row: &Driver) -> (State, String) {
+    if status.state == DriverState::Running && (status.sha256 != row.sha256 || status.last_error.is_some()) {
+        let why = status.last_error.as_deref().unwrap_or("it is being started");
+        let (runs, wanted) = (&status.version, &row.version);
+        return (
+            State::Bad,
+            format!("Runs version {runs}; what is configured for {wanted} is not applied here: {why}"),
+        );
+    }
     let last = status.last_end.as_deref().unwrap_or("no reason known");
     match status.state {
         DriverState::Running => (State::Ok, "Runs".to_owned()),
@@ -202,9 +216,12 @@ fn words(status: &onealert_drivers::DriverStatus) -> (State, String) {
 }
 
 /// One line for the status page.
-pub(crate) fn brief(hub: &Hub, id: &str) -> (State, String) {
-    let status = hub.drivers.status().into_iter().find(|status| status.id == id);
-    status.map_or((State::Bad, "Not running".to_owned()), |status| words(&status))
+pub(crate) fn brief(hub: &Hub, row: &Driver) -> DriverBrief {
+    let status = hub.drivers.status().into_iter().find(|status| status.id == row.id.as_str());
+    let (state, text) = status.as_ref().map_or((State::Bad, "Not running".to_owned()), |status| words(status, row));
+    let runs = status.filter(|status| status.state != DriverState::Failed);
+    let (version, sha256) = runs.map(|runs| (runs.version, runs.sha256)).unzip();
+    DriverBrief { id: row.id.clone(), name: row.name.clone(), version, sha256, state, text }
 }
 
 pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Problem> {
@@ -243,14 +260,24 @@ pub(super) async fn check(
 ) -> Result<(Value, String, Description), Problem> {
     let config = hub.config();
     let row = config.drivers.get(id);
-    let (sha256, described) =
-        match row.and_then(|row| Some((row.sha256.clone(), hub.drivers.description(&row.sha256)?))) {
-            Some(known) => known,
-            None => newest(&hub.drivers.found(), id).ok_or_else(|| Problem::not_found("driver", id))?,
-        };
+    // A driver that is configured keeps its file: another version is chosen, never slipped in.
+    let known = match row {
+        Some(row) => hub.drivers.description(&row.sha256).map(|described| (row.sha256.clone(), described)).ok_or_else(|| {
+            let text = "is not on this server or not read yet. Put its file into the driver folder, or choose another version.";
+            Problem::unavailable(format!("Version {} of {id} {text}", row.version))
+        }),
+        None => newest(&hub.drivers.found(), id).ok_or_else(|| Problem::not_found("driver", id)),
+    };
+    let (sha256, described) = known?;
     if let Some(row) = row {
         keep_secrets(&described.settings_schema, &row.settings, &mut settings);
     }
+    let settings = judge(hub, &sha256, &described, settings).await?;
+    Ok((settings, sha256, described))
+}
+
+/// Whether a file of the store takes these settings: by its schema, then by its own word.
+pub(super) async fn judge(hub: &Hub, sha256: &str, described: &Description, settings: Value) -> Result<Value, Problem> {
     let problems: Vec<FieldProblem> = schema::validate(&described.settings_schema, &settings)
         .into_iter()
         .map(|finding| FieldProblem::new(finding.path, finding.message))
@@ -258,10 +285,10 @@ pub(super) async fn check(
     if !problems.is_empty() {
         return Err(Problem::invalid(problems));
     }
-    let findings = hub.drivers.check_settings(&sha256, settings.clone()).await;
+    let findings = hub.drivers.check_settings(sha256, settings.clone()).await;
     let findings: Vec<Finding> = findings.map_err(|failure| Problem::new(422, "Not accepted", failure.to_string()))?;
     match findings.is_empty() {
-        true => Ok((settings, sha256, described)),
+        true => Ok(settings),
         false => {
             let field = |finding: Finding| FieldProblem::new(finding.path, finding.message);
             Err(Problem::invalid(findings.into_iter().map(field).collect()))

@@ -9,6 +9,8 @@ mod redundancy;
 mod sending;
 mod sent;
 mod status;
+mod switch;
+mod versions;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -35,7 +37,7 @@ impl Needs for Answers {
             id: hub.server,
             name: config.servers.get(&hub.server).map_or_else(|| hub.settings.name.clone(), |row| row.name.clone()),
             role: hub.role,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::product::version().to_string(),
             primary: primary.map(|row| PrimaryLink { name: row.name.clone(), url: row.web.clone() }),
             can_configure: self.can_configure(),
         }
@@ -53,6 +55,9 @@ impl Needs for Answers {
         let tones = onealert_media::render::tone_names().iter().map(|name| (*name).to_owned()).collect();
         let files = self.0.sound_files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         Sounds { tones, files }
+    }
+    fn versions(&self) -> ServerVersions {
+        versions::versions(&self.0)
     }
     fn authenticate(&self, user: &str, password: Password, _peer: IpAddr) -> Answer<'_, Account> {
         let user = UserId(user.trim().to_lowercase());
@@ -111,6 +116,9 @@ impl Needs for Answers {
     }
     fn disable_driver(&self, by: Actor, id: DriverId) -> Answer<'_, ()> {
         Box::pin(async move { drivers::disable(self, by, id).await })
+    }
+    fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()> {
+        Box::pin(async move { switch::switch(self, by, id, wanted).await })
     }
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
         Box::pin(async move { drivers::http(&self.0, id, request).await })

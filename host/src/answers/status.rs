@@ -221,15 +221,7 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let duties = duties(row, seen);
     let sends = duties.iter().any(|duty| duty.sends);
     let enabled = config.drivers.values().filter(|driver| driver.enabled);
-    let runs = hub.drivers.status();
-    let drivers: Vec<DriverBrief> = enabled
-        .map(|driver| {
-            let (state, text) = drivers::brief(hub, driver.id.as_str());
-            let runs = runs.iter().find(|runs| runs.id == driver.id.as_str());
-            let (version, sha256) = runs.map(|runs| (runs.version.clone(), runs.sha256.clone())).unzip();
-            DriverBrief { id: driver.id.clone(), name: driver.name.clone(), version, sha256, state, text }
-        })
-        .collect();
+    let drivers: Vec<DriverBrief> = enabled.map(|driver| drivers::brief(hub, driver)).collect();
     let sync = hub.sync_state.borrow().clone();
     let (state, text) = if seen.draining {
         (State::Warning, "Draining: takes no new activations".to_owned())

@@ -3,10 +3,15 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    WantsVerifier,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
 };
 use sha2::{Digest, Sha256};
 
@@ -64,6 +69,9 @@ pub enum Trust {
     SystemAnd(Vec<Vec<u8>>),
     /// This one certificate, whoever signed it and whatever it names: a device with a self-signed certificate.
     Pinned(Fingerprint),
+    /// Whoever shows a certificate that this authority signed, with the authority's own behind it: a site that is its own
+    /// authority, whose servers are reached by addresses that no certificate names.
+    Authority(Fingerprint),
     /// Any certificate. The connection is encrypted, but not against somebody in the middle. For devices that make their own
     /// certificate and that nobody has pinned.
     Anybody,
@@ -78,15 +86,20 @@ impl Trust {
         match self {
             Trust::System => builder.with_root_certificates(roots(&[])).with_no_client_auth(),
             Trust::SystemAnd(more) => builder.with_root_certificates(roots(more)).with_no_client_auth(),
-            Trust::Pinned(_) | Trust::Anybody => {
-                let wanted = if let Trust::Pinned(wanted) = self { Some(*wanted) } else { None };
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(Device { wanted, provider }))
-                    .with_no_client_auth()
-            }
+            Trust::Pinned(wanted) => judged(builder, Wanted::Certificate(*wanted), provider),
+            Trust::Authority(wanted) => judged(builder, Wanted::Authority(*wanted), provider),
+            Trust::Anybody => judged(builder, Wanted::Anything, provider),
         }
     }
+}
+
+fn judged(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    wanted: Wanted,
+    provider: Arc<CryptoProvider>,
+) -> ClientConfig {
+    let judge = Arc::new(Judge { wanted, provider });
+    builder.dangerous().with_custom_certificate_verifier(judge).with_no_client_auth()
 }
 
 fn roots(more: &[Vec<u8>]) -> RootCertStore {
@@ -111,30 +124,55 @@ pub(crate) struct NotPinned {
     pub wanted: Fingerprint,
 }
 
-/// Judges a device's certificate by its fingerprint, or not at all.
+/// Which certificate will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Certificate(Fingerprint),
+    Authority(Fingerprint),
+    Anything,
+}
+
+/// Judges a certificate by a fingerprint, or not at all.
 #[derive(Debug)]
-struct Device {
-    wanted: Option<Fingerprint>,
+struct Judge {
+    wanted: Wanted,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Device {
+impl Judge {
+    fn pinned(found: Fingerprint, wanted: Fingerprint) -> Result<(), rustls::Error> {
+        if found == wanted {
+            return Ok(());
+        }
+        let why = OtherError(Arc::new(NotPinned { found, wanted }));
+        Err(rustls::Error::InvalidCertificate(CertificateError::Other(why)))
+    }
+}
+
+impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let found = Fingerprint::of(end_entity);
         match self.wanted {
-            Some(wanted) if wanted != found => {
-                let why = OtherError(Arc::new(NotPinned { found, wanted }));
-                Err(rustls::Error::InvalidCertificate(CertificateError::Other(why)))
+            Wanted::Anything => {}
+            Wanted::Certificate(wanted) => Judge::pinned(Fingerprint::of(end_entity), wanted)?,
+            Wanted::Authority(wanted) => {
+                let authority = intermediates.last().unwrap_or(end_entity);
+                Judge::pinned(Fingerprint::of(authority), wanted)?;
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.clone().into_owned())?;
+                let between = intermediates.split_last().map_or(&[][..], |(_, between)| between);
+                let algorithms = self.provider.signature_verification_algorithms.all;
+                let shown = ParsedCertificate::try_from(end_entity)?;
+                verify_server_cert_signed_by_trust_anchor(&shown, &roots, between, now, algorithms)?;
             }
-            _ => Ok(ServerCertVerified::assertion()),
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -146,8 +184,10 @@ impl ServerCertVerifier for Device {
         // A pinned certificate proves nothing unless the other side holds its key. Where anybody is accepted there is nothing
         // to prove, and old devices show certificates (X.509 version 1) that the check cannot even read.
         match self.wanted {
-            Some(_) => verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
-            None => Ok(HandshakeSignatureValid::assertion()),
+            Wanted::Certificate(_) | Wanted::Authority(_) => {
+                verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+            }
+            Wanted::Anything => Ok(HandshakeSignatureValid::assertion()),
         }
     }
 
@@ -158,8 +198,10 @@ impl ServerCertVerifier for Device {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         match self.wanted {
-            Some(_) => verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
-            None => Ok(HandshakeSignatureValid::assertion()),
+            Wanted::Certificate(_) | Wanted::Authority(_) => {
+                verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+            }
+            Wanted::Anything => Ok(HandshakeSignatureValid::assertion()),
         }
     }
 

@@ -163,6 +163,41 @@ async fn https_believes_the_system_a_fingerprint_or_anybody() {
     assert_eq!(error.cause, Cause::WrongCertificate { found: shown.to_string(), wanted });
 }
 
+#[tokio::test]
+async fn an_authority_vouches_for_what_it_signed_and_for_nothing_that_is_only_shown_with_it() {
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        let certificate = params.self_signed(&key).unwrap();
+        (certificate.der().clone(), rcgen::Issuer::new(params, key))
+    };
+    let leaf = |issuer: &rcgen::Issuer<'static, rcgen::KeyPair>| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["server.invalid".to_owned()]).unwrap();
+        (params.signed_by(&key, issuer).unwrap().der().clone(), key)
+    };
+    // Both authorities bear one name, so that the signature alone tells them apart.
+    let ((site, ours), (_, theirs)) = (authority("Site"), authority("Site"));
+    let believed = Trust::Authority(Fingerprint::of(&site));
+    for (issuer, is_believed) in [(&ours, true), (&theirs, false)] {
+        let (certificate, key) = leaf(issuer);
+        let chain = vec![certificate, site.clone()];
+        let server = Server::start_with(chain, &key, |_, _| Reply::keep("200 OK", "", b"secret")).await;
+        let options = Options { trust: believed.clone(), ..Options::default() };
+        let answer = Client::new(options).send(Request::get(server.url("/"))).await;
+        assert_eq!(answer.is_ok(), is_believed, "{answer:?}");
+        assert!(is_believed || server.requests().is_empty(), "nothing is said to a stranger");
+    }
+    let (certificate, key) = leaf(&ours);
+    let server = Server::start_with(vec![certificate, site.clone()], &key, |_, _| Reply::drop()).await;
+    let other = Options { trust: Trust::Authority(Fingerprint([7; 32])), ..Options::default() };
+    let error = Client::new(other).send(Request::get(server.url("/"))).await.unwrap_err();
+    let (found, wanted) = (Fingerprint::of(&site).to_string(), "07".repeat(32));
+    assert_eq!(error.cause, Cause::WrongCertificate { found, wanted });
+}
+
 #[test]
 fn fingerprints_are_read_as_browsers_print_them() {
     let whole = "ab".repeat(32);
@@ -247,13 +282,21 @@ impl Server {
 
     async fn start_tls(reply: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Server {
         let made = rcgen::generate_simple_self_signed(vec!["device.invalid".to_owned()]).unwrap();
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        Server::start_with(vec![made.cert.der().clone()], &made.signing_key, reply).await
+    }
+
+    async fn start_with(
+        chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+        key: &rcgen::KeyPair,
+        reply: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .with_single_cert(chain, key.into())
             .unwrap();
         Server::listen(reply, Some(TlsAcceptor::from(Arc::new(config)))).await
     }

@@ -12,6 +12,11 @@ pub fn onealert() -> PathBuf {
     folder_of("onealert").join("onealert")
 }
 
+/// The program that compares and upgrades servers.
+pub fn installer() -> PathBuf {
+    folder_of("onealert-installer").join("onealert-installer")
+}
+
 /// A driver's library, by its package's name.
 pub fn library(package: &str) -> PathBuf {
     folder_of(package).join(format!("lib{}.so", package.replace('-', "_")))

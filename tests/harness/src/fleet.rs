@@ -24,6 +24,8 @@ pub struct FleetOptions {
     pub servers: u8,
     /// Packages whose libraries lie in the driver folder.
     pub drivers: Vec<&'static str>,
+    /// Whether secondaries look into the same driver folder. If not theirs is empty, and files come from the primary.
+    pub drivers_everywhere: bool,
     /// How long a returning server owns nothing, in seconds; 0 switches it off.
     pub hold_down_s: u64,
     /// The heartbeat interval in milliseconds.
@@ -32,7 +34,13 @@ pub struct FleetOptions {
 
 impl Default for FleetOptions {
     fn default() -> FleetOptions {
-        FleetOptions { servers: 3, drivers: vec!["plugin-algo", "plugin-cap"], hold_down_s: 0, heartbeat_ms: 250 }
+        FleetOptions {
+            servers: 3,
+            drivers: vec!["plugin-algo", "plugin-cap"],
+            drivers_everywhere: true,
+            hold_down_s: 0,
+            heartbeat_ms: 250,
+        }
     }
 }
 
@@ -56,6 +64,8 @@ impl Fleet {
         let servers = (1..=options.servers).map(|number| {
             let name = format!("pa-{number}");
             let address = format!("{network}.{number}");
+            let own = folder.path().join(&name).join("data/drivers");
+            let drivers = if options.drivers_everywhere || number == 1 { &drivers } else { &own };
             let config = format!(
                 "name = \"{name}\"\ndata = \"data\"\ndrivers = \"{}\"\n\
                  [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n\

@@ -9,7 +9,7 @@ mod fleet;
 mod server;
 
 pub use api::{Answer, Api};
-pub use build::{library, onealert};
+pub use build::{installer, library, onealert};
 pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD};
 pub use server::Server;
 

@@ -53,6 +53,21 @@ impl Server {
         }
     }
 
+    /// Sets a variable of its environment from the next start on; `None` takes it away.
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    /// The site's fingerprint, as it printed it at its start.
+    ///
+    /// # Panics
+    /// It was not started yet.
+    pub fn fingerprint(&self) -> String {
+        let line = self.said.iter().find_map(|line| line.split_once("fingerprint "));
+        line.unwrap_or_else(|| panic!("{} printed no fingerprint", self.name)).1.trim().to_owned()
+    }
+
     /// Base URL of its pages.
     pub fn base(&self) -> String {
         format!("http://{}:8080", self.address)

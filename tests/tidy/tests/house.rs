@@ -67,6 +67,8 @@ fn no_room_uses_another_against_the_arrows() {
             "onealert",
             vec![core, api, "onealert-store", "onealert-media", "onealert-web", "onealert-peers", "onealert-drivers"],
         ),
+        // The HTTP client is a leaf that knows nothing of the workspace; a second one would be a second TLS judgement.
+        ("onealert-installer", vec![core, "http-client"]),
         ("plugin-skeleton", vec![api]),
         ("plugin-algo", vec![api, "http-client"]),
         ("plugin-cap", vec![api, "http-client"]),
@@ -254,7 +256,18 @@ fn no_banned_crate_and_no_more_crates_than_the_plan_allows() {
         .current_dir(root())
         .args(["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
         .args(["--target", "x86_64-unknown-linux-gnu"])
-        .args(["-p", "onealert", "-p", "plugin-algo", "-p", "plugin-cap", "-p", "plugin-skeleton"])
+        .args([
+            "-p",
+            "onealert",
+            "-p",
+            "plugin-algo",
+            "-p",
+            "plugin-cap",
+            "-p",
+            "plugin-skeleton",
+            "-p",
+            "onealert-installer",
+        ])
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));

@@ -52,6 +52,8 @@ pub(super) const ROUTES: &[Route] = routes! {
         "Ask the driver whether settings will do, without saving.";
     POST "/drivers/{id}/enable" Configure (Some("Settings")) -> (None) enable_driver: "Enable a driver with these settings.";
     POST "/drivers/{id}/disable" Configure (None) -> (None) disable_driver: "Disable a driver; settings and history stay.";
+    POST "/drivers/{id}/version" Configure (Some("DriverSwitch")) -> (None) switch_driver:
+        "Use another version of a driver, from the driver folder; its file goes to every server.";
     PUT "/drivers/{id}/settings" Configure (Some("Settings")) -> (None) put_driver:
         "Save a driver's settings; secrets left out are kept.";
 };
@@ -192,6 +194,10 @@ async fn driver(call: Call) -> Result<Reply, Problem> {
 }
 async fn check_driver(call: Call) -> Result<Reply, Problem> {
     call.caller.check_driver(DriverId::from(call.id()), call.request.json()?).await?;
+    Ok(reply::done())
+}
+async fn switch_driver(call: Call) -> Result<Reply, Problem> {
+    call.caller.switch_driver(DriverId::from(call.id()), call.request.json()?).await?;
     Ok(reply::done())
 }
 async fn enable_driver(call: Call) -> Result<Reply, Problem> {

@@ -38,6 +38,8 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST "/triggers/{id}/events" Send (Some("EventIn")) -> (Some("Accepted")) post_event:
         "Set off a trigger that pages and the API set off.";
     GET "/status" Look (None) -> (Some("Status")) status: "The installation as this server sees it.";
+    GET "/versions" Look (None) -> (Some("ServerVersions")) versions:
+        "What the answering server runs and where its copy of the configuration stands.";
     GET "/running" Look (None) -> (Some("[Running]")) running: "Activations that run.";
     POST "/running/stop" Send (None) -> (Some("Stopped")) stop_all: "Stop everything that runs.";
     POST "/running/{id}/stop" Send (None) -> (None) stop: "Stop one activation.";
@@ -120,6 +122,10 @@ async fn password(call: Call) -> Result<Reply, Problem> {
 
 async fn status(call: Call) -> Result<Reply, Problem> {
     Ok(reply::json(&call.caller.status().await?))
+}
+
+async fn versions(call: Call) -> Result<Reply, Problem> {
+    Ok(reply::json(&call.caller.versions()?))
 }
 
 async fn running(call: Call) -> Result<Reply, Problem> {

@@ -8,7 +8,7 @@ use super::{Frame, caller, confirm::Confirm, edit::belongs_to_form, expect, not_
 use crate::{
     caller::Caller,
     form::Form,
-    needs::{DriverDetail, Drivers, Problem},
+    needs::{DriverDetail, DriverSwitch, Drivers, Problem},
     reply::{self, Reply},
     request::Request,
     roles::Action,
@@ -47,6 +47,7 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
             show(&request, &caller, detail, None, None)
         }
         (Method::POST, [_, id]) => posted(&request, &caller, DriverId::from(*id)).await,
+        (Method::POST, [_, id, "version"]) => switch(&request, &caller, DriverId::from(*id)).await,
         (Method::POST, [_, id, "disable"]) => disable(&request, &caller, DriverId::from(*id)).await,
         _ => Err(not_here(&request)),
     }
@@ -110,6 +111,32 @@ async fn posted(request: &Request, caller: &Caller, id: DriverId) -> Result<Repl
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// Takes another version; asks before it takes an older one.
+async fn switch(request: &Request, caller: &Caller, id: DriverId) -> Result<Reply, Problem> {
+    caller.require_change(Action::Configure)?;
+    let form = request.form();
+    let wanted = DriverSwitch { version: form.text("version"), confirm_downgrade: form.text("confirm") == "yes" };
+    let refused = match caller.switch_driver(id.clone(), wanted.clone()).await {
+        Ok(()) => return Ok(reply::redirect("/drivers?done=saved")),
+        Err(problem) => problem,
+    };
+    let Some(downgrade) = refused.fields.iter().find(|field| field.path == "/confirm_downgrade") else {
+        return Err(refused);
+    };
+    let name = caller.driver(id.clone()).await?.view.name;
+    let path = path_to("/drivers", id.as_str());
+    let kept = "Its file goes to every server, and each changes over while the driver runs. Settings stay as they are.";
+    reply::page(&Confirm {
+        frame: Frame::of(request, caller, format!("Go back to {name} {}?", wanted.version)),
+        lines: vec![format!("{}.", downgrade.message), kept.to_owned()],
+        action: format!("{path}/version"),
+        hidden: vec![("version".to_owned(), wanted.version.clone())],
+        class: "stop",
+        button: format!("Use version {}", wanted.version),
+        back: path,
+    })
 }
 
 async fn disable(request: &Request, caller: &Caller, id: DriverId) -> Result<Reply, Problem> {

@@ -7,7 +7,7 @@ use onealert_core::{
     ids::{DriverId, ServerId},
     time::Wall,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{LogLine, State};
@@ -53,6 +53,8 @@ pub struct DriverView {
     pub version: Option<String>,
     /// The newest version found in the driver folder, when it is higher than the one in use.
     pub update: Option<String>,
+    /// The versions in the driver folder that can be used in place of the one in use, the newest first.
+    pub other_versions: Vec<String>,
     /// Worst state of all servers; [`State::Ok`] when not enabled.
     pub state: State,
     /// The state in words.
@@ -109,6 +111,17 @@ pub struct DriverDetail {
     pub etag: String,
     /// The last things that happened, newest first, 50 at most.
     pub events: Vec<LogLine>,
+}
+
+/// Which version of a driver to use from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriverSwitch {
+    /// The version, one of `other_versions`.
+    pub version: String,
+    /// It may be older than the one in use.
+    #[serde(default)]
+    pub confirm_downgrade: bool,
 }
 
 /// A request that a device or feed made under a driver's path.

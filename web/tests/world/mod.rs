@@ -17,6 +17,7 @@ use onealert_core::{
     effect::Outcome,
     ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
     time::Wall,
+    version::VersionSet,
 };
 use onealert_web::needs::*;
 use serde_json::{Value, json};
@@ -215,6 +216,30 @@ impl Needs for World {
         })
     }
 
+    fn versions(&self) -> ServerVersions {
+        let state = self.state.lock().expect("no test panics inside a change");
+        let Identity { id, name, role, .. } = state.identity.clone();
+        let one = || "1.0.0".parse().expect("a version");
+        ServerVersions {
+            id,
+            name,
+            role,
+            versions: VersionSet {
+                product: one(),
+                schema: 1,
+                protocol: 1,
+                platform: "x86_64-linux".to_owned(),
+                plugin_api: one(),
+                drivers: BTreeMap::new(),
+            },
+            enabled: BTreeMap::new(),
+            epoch: "1".to_owned(),
+            position: 1,
+            sync: State::Ok,
+            sync_text: String::new(),
+            others: Vec::new(),
+        }
+    }
     fn status(&self) -> Answer<'_, Status> {
         let broken = self.state.lock().expect("no test panics inside a change").broken;
         assert!(!broken, "a fault in the host");
@@ -352,6 +377,9 @@ impl Needs for World {
             state.note(&by, format!("disabled {id}"));
             Ok(())
         })
+    }
+    fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()> {
+        self.configure(|state| configuration::switch_driver(state, &by, &id, &wanted))
     }
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
         self.act(|state| {

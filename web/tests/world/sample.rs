@@ -244,6 +244,7 @@ fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         enabled: true,
         version: Some("0.1.0".to_owned()),
         update: None,
+        other_versions: Vec::new(),
         state: State::Ok,
         text: "Runs on every server".to_owned(),
         endpoints: if reaches { 5 } else { 0 },

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::Framed;
 
-use super::{Hello, PROTOCOL, PeerAddress, Reply, Shared};
+use super::{Hello, PeerAddress, Reply, Shared};
 use crate::{
     frame::{self, FrameError, Frames, MESH_LIMIT},
     identity,
@@ -68,7 +68,7 @@ async fn handshake(shared: &Shared, peer: ServerId, stream: TcpStream) -> Result
             reason => Err(DialError::TurnedAway(reason)),
         },
         Ok(Reply::TurnedAway(reason)) => Err(DialError::TurnedAway(reason)),
-        Err(_) => Err(DialError::Silent(format!("the answer is not one of mesh protocol {PROTOCOL}"))),
+        Err(_) => Err(DialError::Silent(format!("the answer is not one of mesh protocol {}", shared.config.protocol))),
     }
 }
 

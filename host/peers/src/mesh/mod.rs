@@ -49,6 +49,8 @@ pub struct MeshConfig {
     pub identity: Arc<Identity>,
     /// Who may speak.
     pub roster: Arc<Roster>,
+    /// The mesh protocol that this server speaks, [`PROTOCOL`] but in tests of upgrades.
+    pub protocol: u32,
     /// The heartbeat interval; every other time is derived from it.
     pub heartbeat: Duration,
 }
@@ -193,8 +195,8 @@ impl Mesh {
 
 impl Shared {
     pub(crate) fn hello(&self) -> Hello {
-        let MeshConfig { server, incarnation, boot, .. } = self.config;
-        Hello { server, incarnation, boot, protocol: PROTOCOL }
+        let MeshConfig { server, incarnation, boot, protocol, .. } = self.config;
+        Hello { server, incarnation, boot, protocol }
     }
     pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed)
@@ -211,7 +213,7 @@ impl Shared {
             return Admission::OtherName;
         }
         match self.config.roster.judge(caller.server, &caller.key_sha256) {
-            Admission::Welcome if hello.protocol.abs_diff(PROTOCOL) > 1 => Admission::Protocol,
+            Admission::Welcome if hello.protocol.abs_diff(self.config.protocol) > 1 => Admission::Protocol,
             verdict => verdict,
         }
     }

@@ -143,8 +143,9 @@ fn words(answer: &SyncAnswer) -> String {
     match answer {
         SyncAnswer::VersionMismatch { verdict } => {
             let all = verdict.differences.iter().filter(|difference| difference.stops_sync);
-            let all: Vec<_> = all.map(|d| format!("{}: {} there, {} here", d.what, d.ours, d.theirs)).collect();
-            format!("versions differ ({}); it resumes by itself when they match", all.join("; "))
+            let all: Vec<_> =
+                all.map(|d| format!("{}: {} there, {} here; {}", d.what, d.ours, d.theirs, d.advice)).collect();
+            format!("versions differ. {}", all.join(". "))
         }
         SyncAnswer::NotLicensed { limit } => format!("the licence allows {limit} secondaries; raise it on the primary"),
         SyncAnswer::Deprovisioned => "this server was deprovisioned; join it again to use it".to_owned(),

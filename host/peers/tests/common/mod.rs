@@ -73,6 +73,7 @@ pub fn mesh_config(identity: &Arc<Identity>, roster: &Arc<Roster>, boot: u64) ->
         boot,
         identity: identity.clone(),
         roster: roster.clone(),
+        protocol: onealert_peers::mesh::PROTOCOL,
         heartbeat: HEARTBEAT,
     }
 }

@@ -1,0 +1,98 @@
+//! Servers of different versions, as real processes: what stops, what goes on, what is said, and what heals by itself.
+
+mod drivers;
+mod installer;
+mod site;
+
+use std::time::Duration;
+
+use harness::wait_for;
+use serde_json::json;
+use site::Site;
+
+const LATER: &str = "0.2.0";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resumes_by_itself() {
+    let mut site = Site::start().await;
+    assert_eq!(site.check(&[]).status, 0);
+
+    // The wrong order: the secondary first.
+    site.restart(1, Some(LATER));
+    let (state, text) = site.sync_of(1, |state, _| state == "bad").await;
+    assert!(text.contains(site::BUILT) && text.contains(LATER), "both sides are named: {text}");
+    assert!(text.contains("upgrade the older one"), "and what to do: {text}");
+    assert_eq!(state, "bad");
+    // What is configured on the primary does not arrive, and the primary shows why.
+    let later = json!({"id": "later", "name": "Later", "endpoints": [], "message": {"title": "Later"}});
+    site.fleet.api(0).post("/api/v1/notifications", later).await;
+    let shown = site.shown(0, 1, |server| server["state"] == "bad").await;
+    assert!(shown["differences"].to_string().contains("0.1.0 here, 0.2.0 there"), "{shown}");
+    let check = site.check(&["--json"]);
+    assert_eq!((check.status, &check.json["verdict"]), (1, &json!("differs")), "{}", check.text);
+    assert_eq!(site.names(1).await, ["page"], "the copy stands still");
+
+    // Takeover works across the two versions, in both directions: handing over, and taking over.
+    let activation = site.send(1).await;
+    site.delivered_by(0, &activation).await;
+    site.fleet.servers[0].kill();
+    let activation = site.send(1).await;
+    site.delivered_by(1, &activation).await;
+
+    // The primary follows; nobody touches the secondary.
+    let pid = site.fleet.servers[1].pid();
+    site.start_as(0, Some(LATER));
+    site.sync_of(1, |state, _| state == "ok").await;
+    wait_for("the secondary has what it missed", PATIENCE, || async {
+        (site.names(1).await == ["later", "page"]).then_some(())
+    })
+    .await;
+    assert_eq!(site.fleet.servers[1].pid(), pid, "no restart was needed");
+    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    wait_for("the primary has both records, the secondary's too", PATIENCE, || async {
+        let records = site.fleet.api(0).get("/api/v1/sent").await;
+        (records["rows"].as_array()?.len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgraded_in_order_the_plan_leads_from_server_to_server() {
+    let mut site = Site::start().await;
+    for expected in ["pa-1", "pa-2"] {
+        let plan = site.installer(&["upgrade-plan", "--to", LATER, "--all", "--json"], &[0]);
+        assert_eq!((plan.status, &plan.json["next"]), (1, &json!(expected)), "{}", plan.text);
+        let server = site.fleet.servers.iter().position(|server| server.name == expected).expect("known");
+        // The other one sends while this one is away.
+        assert!(site.fleet.servers[server].stop(), "it drains and ends well");
+        let activation = site.send(1 - server).await;
+        site.delivered_by(1 - server, &activation).await;
+        site.start_as(server, Some(LATER));
+    }
+    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    let plan = site.installer(&["upgrade-plan", "--to", LATER, "--all"], &[0]);
+    assert_eq!(plan.status, 0, "{}", plan.text);
+    assert!(plan.text.contains("nothing is left to upgrade"), "{}", plan.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mesh_works_across_two_adjacent_protocols_and_says_so_beyond() {
+    let mut site = Site::start().await;
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_PROTOCOL", Some("2"));
+    site.restart(1, Some(LATER));
+    site.shown(0, 1, |server| !server["heard_ms_ago"].is_null() && server["versions"]["protocol"] == "2").await;
+    let activation = site.send(1).await;
+    site.delivered_by(0, &activation).await;
+
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_PROTOCOL", Some("3"));
+    site.restart(1, Some(LATER));
+    site.shown(0, 1, |server| server["text"].as_str().is_some_and(|text| text.starts_with("Down"))).await;
+    let check = site.check(&["--json"]);
+    assert_eq!((check.status, &check.json["verdict"]), (6, &json!("apart")), "{}", check.text);
+    // Both have lost each other, and both still send what they are asked to.
+    for server in 0..2 {
+        let activation = site.send(server).await;
+        site.delivered_by(server, &activation).await;
+    }
+}
