@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Debian packages of the programs that tests talk to.
-const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("espeak-ng", "espeak-ng")];
+const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("haproxy", "haproxy")];
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

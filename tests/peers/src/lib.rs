@@ -1,0 +1,1 @@
+//! OneAlert beside real programs of other makers, each where it is installed. See `tests/`.
