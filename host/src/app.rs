@@ -245,6 +245,7 @@ impl App {
             sync_log: Arc::new(Ring::default()),
             sync_state: watch::Sender::new(first_sync),
             ready: AtomicBool::new(false),
+            store_refuses: AtomicBool::new(false),
             sound_files: Mutex::new(sound_files(&settings)),
             settings,
         });
@@ -259,7 +260,9 @@ impl App {
         let peers = others.map(|row| row.id).collect();
         let node = Node::new(identity_of_node, tuning, peers, standing, recovered.knowledge, clock.now());
         let report = way.sender();
+        let stores = hub.clone();
         let writer = ActivationWriter::start(activations, move |written| {
+            stores.store_refuses.store(written.result.is_err(), Ordering::Relaxed);
             let _ = report.send(match written.result {
                 Ok(()) => Happened::Persisted(written.ticket),
                 Err(reason) => Happened::PersistFailed(written.ticket, reason),
@@ -419,7 +422,6 @@ async fn relay(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>) 
             MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
             MeshEvent::TurnedAway { peer, reason } => {
                 let text = format!("server {peer} does not let this server in: {reason}");
-                tracing::warn!("{text}");
                 hub.sync_log.push(State::Bad, "mesh", text);
             }
         }
@@ -464,10 +466,6 @@ async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: Arc<N
         };
         if let Some(news) = news {
             hub.sync_state.send_replace(SyncState { state, text: news.to_owned() });
-        }
-        match state {
-            State::Ok => tracing::info!("sync: {text}"),
-            _ => tracing::warn!("sync: {text}"),
         }
         hub.sync_log.push(state, "sync", text);
         dirty.notify_one();

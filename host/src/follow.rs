@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -266,6 +266,10 @@ pub async fn health(hub: Arc<Hub>, heartbeat: Duration, mut stop: watch::Receive
         }
         if looked.elapsed() >= HEALTH {
             looked = Instant::now();
+            // A server that a balancer leaves alone is asked to store nothing: it must find out by itself that it can again.
+            if hub.store_refuses.load(Ordering::Relaxed) && crate::health::disk_takes(&hub.settings.data) {
+                hub.store_refuses.store(false, Ordering::Relaxed);
+            }
             let health = crate::health::health(&hub);
             if health != told {
                 hub.way.tell(Happened::Standing(Box::new(standing(&hub))));

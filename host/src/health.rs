@@ -1,6 +1,6 @@
 //! How this server is: what it says of itself in every sign of life, and how disk space is judged on every server alike.
 
-use std::path::Path;
+use std::{fs::File, io::Write, path::Path};
 
 use onealert_core::{
     config::Driver,
@@ -46,6 +46,17 @@ fn disk(folder: &Path) -> Option<Disk> {
     let mib = |blocks: u64| blocks.saturating_mul(found.fragment_size()) / (1024 * 1024);
     let free_mib = mib(found.blocks_available()) / STEP * STEP;
     Some(Disk { free_mib, total_mib: mib(found.blocks()) })
+}
+
+/// Whether a folder's disk takes a small file for good.
+pub fn disk_takes(folder: &Path) -> bool {
+    let probe = folder.join(".probe");
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&[0; 4096])?;
+        file.sync_all()
+    });
+    let _ = std::fs::remove_file(&probe);
+    written.is_ok()
 }
 
 /// How well a disk is, and what it means. Everything that is accepted must be written first, so a full disk silences a
@@ -99,6 +110,9 @@ mod tests {
         assert!(found.total_mib > 0 && found.free_mib <= found.total_mib, "{found:?}");
         assert!(booted().expect("linux says so") < crate::clock::wall());
         assert_eq!(disk(Path::new("/nowhere/at/all")), None);
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(disk_takes(folder.path()) && !disk_takes(Path::new("/nowhere/at/all")));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "nothing is left behind");
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Hub {
     pub locality: Locality,
     /// Set once everything listens.
     pub ready: AtomicBool,
+    /// The disk refused the last activation that was to be stored.
+    pub store_refuses: AtomicBool,
     /// Sounds found in the audio folder.
     pub sound_files: Mutex<Vec<String>>,
 }
@@ -96,7 +98,10 @@ pub struct SyncState {
     pub text: String,
 }
 
-/// The last lines of a log.
+/// The `tracing` target of the synchronisation log: filters and log files name it.
+pub const SYNC_LOG: &str = "SyncLog";
+
+/// The last lines of the synchronisation log for the pages. Every line goes to the server's log as well.
 #[derive(Default)]
 pub struct Ring(Mutex<VecDeque<LogLine>>);
 
@@ -104,6 +109,11 @@ impl Ring {
     /// Adds a line, and lets the oldest go.
     pub fn push(&self, state: State, source: impl Into<String>, text: impl Into<String>) {
         let line = LogLine { at: crate::clock::wall(), state, source: source.into(), text: text.into() };
+        match state {
+            State::Ok => tracing::info!(target: SYNC_LOG, "{}: {}", line.source, line.text),
+            State::Warning => tracing::warn!(target: SYNC_LOG, "{}: {}", line.source, line.text),
+            State::Bad => tracing::error!(target: SYNC_LOG, "{}: {}", line.source, line.text),
+        }
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LOG_LINES {
             lines.pop_back();

@@ -20,6 +20,7 @@ pub mod hub;
 pub mod install;
 pub mod intake;
 pub mod locality;
+pub mod logging;
 pub mod passwords;
 pub mod payload;
 pub mod policy;

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use onealert::{
     app::{App, Listening},
     install::{self, JoinWith},
+    logging,
     settings::Settings,
 };
 use onealert_core::config::Role;
@@ -85,9 +86,21 @@ fn main() -> ExitCode {
     if let Command::DriverWorker { library } = &arguments.command {
         return onealert_drivers::worker::main(library);
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ONEALERT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // Only a running server writes log files.
+    let settings = match &arguments.command {
+        Command::Run { config } => match Settings::load(config.as_deref()) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                eprintln!("onealert: {error}");
+                return ExitCode::FAILURE;
+            }
+        },
+        _ => None,
+    };
+    if let Err(error) = logging::begin(settings.as_ref().map_or(&[][..], |settings| &settings.log_file)) {
+        eprintln!("onealert: {error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -100,7 +113,7 @@ fn main() -> ExitCode {
     }
     let done = runtime.block_on(async {
         match arguments.command {
-            Command::Run { config } => run(config, begun).await,
+            Command::Run { .. } => run(settings.unwrap_or_default(), begun).await,
             Command::Join { config, primary, user, fingerprint } => join(config, primary, user, fingerprint).await,
             Command::DriverWorker { .. } | Command::Driver { .. } => Ok(()),
         }
@@ -115,9 +128,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Option<PathBuf>, begun: Instant) -> Result<(), String> {
+async fn run(settings: Settings, begun: Instant) -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};
-    let settings = Settings::load(config.as_deref()).map_err(|error| error.to_string())?;
     let data = settings.data.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;

@@ -29,6 +29,18 @@ pub struct Settings {
     pub media: Media,
     /// Limits of the installation until a licence is read.
     pub licence: Licence,
+    /// Files that parts of the log are written to, beside standard error.
+    pub log_file: Vec<LogFile>,
+}
+
+/// A file for a part of the log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// Which file; made if it is not there, appended to if it is.
+    pub path: PathBuf,
+    /// What goes there, as `ONEALERT_LOG` says it: `SyncLog=info`, or `off,SyncLog=warn`.
+    pub filter: String,
 }
 
 /// Where the server listens.
@@ -98,6 +110,7 @@ impl Default for Settings {
             timing: Timing::default(),
             media: Media::default(),
             licence: Licence::default(),
+            log_file: Vec::new(),
         }
     }
 }
@@ -169,6 +182,9 @@ impl Settings {
         let in_data =
             |key: &str, value: &Path| if given.contains_key(key) { base.join(value) } else { settings.data.join(key) };
         (settings.drivers, settings.audio) = (in_data("drivers", &settings.drivers), in_data("audio", &settings.audio));
+        for file in &mut settings.log_file {
+            file.path = base.join(&file.path);
+        }
         settings.check().map_err(wrong)?;
         Ok(settings.with_name())
     }
@@ -179,6 +195,11 @@ impl Settings {
         }
         if !(20..=5000).contains(&self.timing.heartbeat_ms) {
             return Err(format!("timing.heartbeat_ms {} is outside 20 to 5000", self.timing.heartbeat_ms));
+        }
+        for file in &self.log_file {
+            if let Err(error) = file.filter.parse::<tracing_subscriber::EnvFilter>() {
+                return Err(format!("log_file.filter {:?}: {error}", file.filter));
+            }
         }
         Ok(())
     }
@@ -227,6 +248,7 @@ mod tests {
             ("[listen]\nmesh = \"here\"", "mesh"),
             ("[media]\ninterface = \"eth0\"", "eth0"),
             ("[timing]\nheartbeat_ms = 1", "heartbeat_ms 1 "),
+            ("[[log_file]]\npath = \"x\"\nfilter = \"SyncLog=loud\"", "SyncLog=loud"),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(named), "{error}");

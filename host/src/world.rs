@@ -96,10 +96,6 @@ impl World for Outside {
                 (State::Warning, format!("the clock of server {peer} differs by {offset_ms} ms"))
             }
         };
-        match state {
-            State::Ok => tracing::info!("{text}"),
-            _ => tracing::warn!("{text}"),
-        }
         self.log.push(state, "mesh", text);
         self.dirty.notify_one();
     }

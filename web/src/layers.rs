@@ -12,7 +12,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{balancer, needs::Problem, reply, routes, site::Site};
+use crate::{balancer, needs::Problem, phones, reply, routes, site::Site};
 
 /// The body of every answer.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
@@ -38,13 +38,12 @@ pub fn service(site: Arc<Site>) -> BoxCloneSyncService<Request<Incoming>, Respon
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .service(warp::service(routes::routes(Arc::clone(&site))));
     let front = service_fn(move |request: Request<Incoming>| {
-        let direct = (request.uri().path() == balancer::PATH)
-            .then(|| balancer::answer(site.needs.as_ref(), request.method()).map(boxed_bytes));
-        let pages = pages.clone();
+        let (site, pages) = (Arc::clone(&site), pages.clone());
         async move {
-            match direct {
-                Some(answer) => Ok(answer),
-                None => pages.oneshot(request).await.map(|response| with_security_headers(boxed(response))),
+            match request.uri().path() {
+                balancer::PATH => Ok(balancer::answer(site.needs.as_ref(), request.method()).map(boxed_bytes)),
+                phones::PATH => Ok(phones::answer(site.needs.as_ref(), request).await.map(boxed_bytes)),
+                _ => pages.oneshot(request).await.map(|response| with_security_headers(boxed(response))),
             }
         }
     });

@@ -14,6 +14,7 @@ mod login;
 pub mod needs;
 mod ops;
 mod pages;
+mod phones;
 mod problem;
 mod redundancy;
 mod reply;

@@ -106,6 +106,15 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     /// A request that a device made under the driver's path. Needs no login; the driver judges it.
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer>;
 
+    // Phones.
+
+    /// Whether phones obey this name and password. From memory; takes the same time whatever is wrong.
+    fn phone_authorised(&self, user: &str, password: &Password) -> bool;
+    /// The name that they obey.
+    fn phone_login(&self) -> Answer<'_, PhoneLogin>;
+    /// Sets it; `None` keeps the password of the same name, an empty name removes both.
+    fn save_phone_login(&self, by: Actor, user: String, password: Option<Password>) -> Answer<'_, ()>;
+
     // Servers.
 
     /// Gives a server another display name. One that another server has is 422 at `/name`.

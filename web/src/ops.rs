@@ -163,6 +163,24 @@ impl Caller {
         judge(&detail.settings_schema, settings, "", detail.etag.is_empty())
     }
 
+    // Phones.
+
+    /// The login that phones obey.
+    pub async fn phone_login(&self) -> Result<PhoneLogin, Problem> {
+        self.require(Action::LookAtConfiguration)?;
+        self.needs.phone_login().await
+    }
+
+    /// Sets it.
+    pub async fn save_phone_login(&self, user: String, password: Option<Password>) -> Result<(), Problem> {
+        self.require_change(Action::Configure)?;
+        if user.len() > NAME_MAX {
+            let message = format!("must have at most {NAME_MAX} characters");
+            return Err(Problem::invalid(vec![FieldProblem::new("/user", message)]));
+        }
+        self.needs.save_phone_login(self.actor(), user, password).await
+    }
+
     // Servers.
 
     /// Gives a server another display name.

@@ -121,6 +121,11 @@ impl Fields {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a name that may be written in any case.
+    pub fn all_in_any_case<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// Whether the name is there.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -2,9 +2,11 @@
 //! them.
 
 mod accounts;
+mod balancer;
 mod configure;
 pub(crate) mod drivers;
 mod own;
+mod phones;
 mod redundancy;
 mod sending;
 mod sent;
@@ -43,7 +45,7 @@ impl Needs for Answers {
         }
     }
     fn balancer_status(&self) -> BalancerStatus {
-        status::balancer(&self.0)
+        balancer::answer(&self.0)
     }
     fn account(&self, user: &UserId) -> Option<Account> {
         accounts::account(&self.0, user)
@@ -122,6 +124,15 @@ impl Needs for Answers {
     }
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
         Box::pin(async move { drivers::http(&self.0, id, request).await })
+    }
+    fn phone_authorised(&self, user: &str, password: &Password) -> bool {
+        phones::authorised(&self.0, user, password)
+    }
+    fn phone_login(&self) -> Answer<'_, PhoneLogin> {
+        Box::pin(async { Ok(phones::login(&self.0)) })
+    }
+    fn save_phone_login(&self, by: Actor, user: String, password: Option<Password>) -> Answer<'_, ()> {
+        Box::pin(async move { phones::save(self, by, user, password).await })
     }
     fn rename_server(&self, by: Actor, id: ServerId, name: String) -> Answer<'_, ()> {
         Box::pin(async move { own::rename(self, by, id, name).await })

@@ -309,10 +309,22 @@ fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
+/// Servers by their names: nobody knows them by their numbers.
+fn with_names(config: &Config, mut line: LogLine) -> LogLine {
+    for row in config.servers.values() {
+        let id = row.id.to_string();
+        if line.text.contains(&id) {
+            line.text = line.text.replace(&format!("server {id}"), &row.name).replace(&id, &row.name);
+        }
+    }
+    line
+}
+
 pub(super) async fn log(hub: &Hub, log: Log, limit: u32) -> Result<Vec<LogLine>, Problem> {
     let limit = limit.clamp(1, 500) as usize;
     if log == Log::Sync {
-        return Ok(hub.sync_log.newest(limit));
+        let config = hub.config();
+        return Ok(hub.sync_log.newest(limit).into_iter().map(|line| with_names(&config, line)).collect());
     }
     let store = hub.configuration.store().clone();
     let rows = tokio::task::spawn_blocking(move || store.audit(None, limit)).await;

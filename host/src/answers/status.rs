@@ -1,18 +1,19 @@
-//! The state of the installation, for the status page, the live stream and load balancers.
+//! The state of the installation, for the status page and the live stream.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use onealert_core::{
     activation::EndpointState,
     config::{Role, Server},
     ids::ServerId,
     knowledge::Knowledge,
+    members::licensed_order,
     node::Node,
     version::compare,
     view::{Belief, HoldView, PeerView},
 };
 use onealert_web::needs::{
-    Attention, BalancerStatus, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
+    Attention, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
 };
 
 use super::{
@@ -20,34 +21,6 @@ use super::{
     redundancy::{capital, hold_text},
 };
 use crate::{health, hub::Hub};
-
-/// A loop that has not turned for this long is stuck.
-const STUCK: Duration = Duration::from_secs(2);
-
-/// What a load balancer is told (redundancy sheet, section 9). From memory, without waiting for anything.
-pub(super) fn balancer(hub: &Hub) -> BalancerStatus {
-    let duty = *hub.standing.borrow();
-    let role = match hub.role {
-        Role::Primary => "Primary",
-        Role::Secondary => "Secondary",
-    };
-    let gone = hub.config().servers.get(&hub.server).is_none_or(|row| row.deprovisioned);
-    let (status, line) = if hub.way.last_turn() > STUCK {
-        (503, Cow::Borrowed("Not Working: the core is stuck"))
-    } else if gone {
-        (503, Cow::Owned(format!("{role} Deprovisioned")))
-    } else if duty.draining {
-        (404, Cow::Owned(format!("{role} Draining")))
-    } else if !hub.is_ready() {
-        (404, Cow::Owned(format!("{role} Starting")))
-    } else if duty.held {
-        (404, Cow::Owned(format!("{role} Holding")))
-    } else {
-        let word = if duty.owner { "Active" } else { "Standby" };
-        (200, Cow::Owned(format!("{role} {word}")))
-    };
-    BalancerStatus { status, line }
-}
 
 pub(super) async fn status(hub: &Hub) -> Result<Status, Problem> {
     Ok(live(hub).await?.status)
@@ -178,11 +151,9 @@ fn licence(hub: &Hub, row: &Server) -> Option<String> {
     if hub.role != Role::Primary {
         return None;
     }
-    let (config, limit) = (hub.config(), hub.settings.licence.secondaries);
-    let mut secondaries: Vec<&Server> =
-        config.servers.values().filter(|row| row.role == Role::Secondary && !row.deprovisioned).collect();
-    secondaries.sort_by_key(|row| (row.enrolled, row.id));
-    Some(match secondaries.iter().position(|known| known.id == row.id) {
+    let limit = hub.settings.licence.secondaries;
+    let secondaries = licensed_order(&hub.config());
+    Some(match secondaries.iter().position(|id| *id == row.id) {
         None => format!("{} of {limit} secondaries in use", secondaries.len()),
         Some(place) if place < limit as usize => format!("secondary {} of {limit}", place + 1),
         Some(_) => format!("not covered: the licence is for {limit} secondaries"),

@@ -1,12 +1,16 @@
 //! The driver itself: what the server asks, turned into lines.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use onealert_plugin_api::{
     capability,
     document::{
-        Activation, Delivered, DeliveredState, Desired, End, EndpointStatus, Failure, Health, Prepared, PreparedState,
-        Probe, Problem, Target,
+        Activation, Codec, Delivered, DeliveredState, Desired, End, EndpointStatus, Failure, Health, Prepared,
+        PreparedState, Probe, Problem, RtpDestination, Target,
     },
     driver::{Driver, Never},
     host::Host,
@@ -35,6 +39,25 @@ pub struct Endpoint {
     /// Name of the file, such as lobby.txt.
     #[schemars(length(min = 1, max = 100))]
     pub file: String,
+    /// UDP port at which the endpoint hears the sound that the server sends to its Multicast IP Address; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 65534))]
+    pub audio_port: Option<u16>,
+}
+
+impl Endpoint {
+    /// Where it hears what has sound. The address is left to the server: each sends to its own.
+    fn heard_at(&self, has_audio: bool) -> Vec<RtpDestination> {
+        let destination = |port| RtpDestination {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port,
+            codec: Codec::Pcmu,
+            packet_ms: 20,
+            lead_in_ms: 0,
+            dtmf: String::new(),
+        };
+        self.audio_port.filter(|_| has_audio).map(destination).into_iter().collect()
+    }
 }
 
 /// A driver whose devices are text files.
@@ -88,8 +111,7 @@ impl Driver for Skeleton {
         let prepared = |target: Target<Endpoint>| Prepared {
             endpoint: target.endpoint,
             state: match self.journal.path(&target.address.file) {
-                // A file cannot be heard: no destination for audio.
-                Ok(_) => PreparedState::Ready { rtp: Vec::new() },
+                Ok(_) => PreparedState::Ready { rtp: target.address.heard_at(activation.has_audio) },
                 Err(reason) => PreparedState::Failed { reason },
             },
         };

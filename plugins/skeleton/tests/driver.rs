@@ -25,6 +25,21 @@ async fn an_announcement_becomes_a_line_in_every_file() {
 }
 
 #[tokio::test]
+async fn an_endpoint_with_a_port_is_heard_at_the_servers_own_address_when_there_is_sound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let driver = open(folder.path(), Settings::default());
+    let with = |has_audio| {
+        let mut announced = bell(&["lobby.txt"]);
+        announced.has_audio = has_audio;
+        announced.endpoints[0].address.audio_port = Some(20_490);
+        driver.clone().prepare(announced)
+    };
+    let PreparedState::Ready { rtp } = &with(true).await.expect("prepared")[0].state else { panic!("not ready") };
+    assert!(rtp.len() == 1 && rtp[0].address.is_unspecified() && rtp[0].port == 20_490, "{rtp:?}");
+    assert_eq!(with(false).await.expect("prepared")[0].state, PreparedState::Ready { rtp: Vec::new() });
+}
+
+#[tokio::test]
 async fn the_same_announcement_after_a_restart_is_written_once_and_answered_alike() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = open(folder.path(), Settings::default()).begin(bell(&["lobby.txt"])).await.expect("delivered");
@@ -114,7 +129,7 @@ fn targets(files: &[&str]) -> Vec<Target<Endpoint>> {
     let target = |(at, file): (usize, &&str)| Target {
         endpoint: format!("e{at}"),
         name: format!("File {file}"),
-        address: Endpoint { file: (*file).to_owned() },
+        address: Endpoint { file: (*file).to_owned(), audio_port: None },
     };
     files.iter().enumerate().map(target).collect()
 }

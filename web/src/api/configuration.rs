@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Done, Route, general::routes};
 use crate::{
-    needs::{Expect, Listed, Problem},
+    needs::{Expect, Listed, Password, Problem},
     reply::{self, Reply, tagged},
     roles::Action,
 };
@@ -41,6 +41,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     DELETE "/groups/{id}" Configure (None) -> (Some("GroupDeleted")) delete_group:
         "Delete a priority group. While triggers use it, move_to names the group that they go to.";
     PUT "/servers/{id}" Configure (Some("ServerName")) -> (None) put_server: "Give a server another display name.";
+    GET "/phone-login" LookAtConfiguration (None) -> (Some("PhoneLogin")) phone_login:
+        "The login that phones obey, without its password.";
+    PUT "/phone-login" Configure (Some("PhoneLoginChange")) -> (None) put_phone_login:
+        "Set it. Without a password the present one is kept; an empty user removes both.";
     GET "/local-settings" LookAtConfiguration (None) -> (Some("LocalSettingsView")) local_settings:
         "The settings that are this server's own.";
     PUT "/local-settings" ChangeLocalSettings (Some("LocalSettings")) -> (None) put_local_settings:
@@ -175,6 +179,25 @@ async fn put_server(call: Call) -> Result<Reply, Problem> {
     let id: ServerId = call.id().parse().map_err(|_| Problem::not_found("server", call.id()))?;
     let ServerName { name } = call.request.json()?;
     call.caller.rename_server(id, name).await?;
+    Ok(reply::done())
+}
+/// The login that phones are to obey.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PhoneLoginChange {
+    user: String,
+    /// At least 12 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    password: Option<Password>,
+}
+
+async fn phone_login(call: Call) -> Result<Reply, Problem> {
+    Ok(reply::json(&call.caller.phone_login().await?))
+}
+async fn put_phone_login(call: Call) -> Result<Reply, Problem> {
+    let PhoneLoginChange { user, password } = call.request.json()?;
+    call.caller.save_phone_login(user.trim().to_owned(), password).await?;
     Ok(reply::done())
 }
 async fn local_settings(call: Call) -> Result<Reply, Problem> {

@@ -95,6 +95,7 @@ const MENU: [(&str, &str, Action); 10] = [
     ("Priority Groups", "/groups", Action::LookAtConfiguration),
     ("Redundancy", "/redundancy", Action::LookAtConfiguration),
     ("Drivers", "/drivers", Action::LookAtConfiguration),
+    ("Phones", "/phones", Action::LookAtConfiguration),
     ("Local Settings", "/local", Action::LookAtConfiguration),
     ("Logging", "/logs", Action::Administer),
 ];

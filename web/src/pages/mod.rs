@@ -12,6 +12,7 @@ mod list;
 mod local;
 mod logs;
 mod notifications;
+mod phones;
 mod problem;
 mod redundancy;
 pub mod sent;
@@ -51,6 +52,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("triggers", |request| Box::pin(triggers::answer(request))),
     ("local", |request| Box::pin(local::answer(request))),
     ("redundancy", |request| Box::pin(redundancy::answer(request))),
+    ("phones", |request| Box::pin(phones::answer(request))),
     ("logs", |request| Box::pin(logs::answer(request))),
     ("login", |request| Box::pin(account::login(request))),
     ("logout", |request| Box::pin(account::logout(request))),

@@ -52,6 +52,15 @@ impl std::fmt::Debug for Password {
     }
 }
 
+/// The login that phones obey, without its password.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
+pub struct PhoneLogin {
+    /// Its name; empty when there is none.
+    pub user: String,
+    /// There is one.
+    pub set: bool,
+}
+
 /// Which server this is. From memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

@@ -5,6 +5,7 @@ mod connections;
 mod device;
 mod live;
 mod pages;
+mod phones;
 mod redundancy;
 mod roles;
 mod security;

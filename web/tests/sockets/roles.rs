@@ -46,6 +46,7 @@ fn body_for(method: &str, path: &str) -> Value {
         "notifications" if !path.ends_with("send") => json!({"name": "n"}),
         "endpoints" => json!({"name": "e", "driver": "com.algo.speaker", "address": {"host": "10.0.0.1"}}),
         "triggers" if !path.ends_with("events") => json!({"name": "t", "group": "DEFAULT"}),
+        "phone-login" => json!({"user": "paging", "password": "long enough to be one"}),
         "servers" => json!({"name": "s"}),
         "local-settings" => json!({"multicast_address": "", "network_interface": "auto"}),
         "groups" => json!({"name": "g", "servers": ["000000000000000000000000000000a1"]}),

@@ -43,6 +43,8 @@ pub struct Inner {
     pub files: Vec<FoundFile>,
     pub log: Vec<LogLine>,
     pub local: LocalSettings,
+    /// The login that phones obey.
+    pub phones: Option<(String, String)>,
     pub keys: BTreeMap<(UserId, String), ActivationId>,
     pub requests: Vec<DeviceRequest>,
     pub drawn: u128,
@@ -392,6 +394,30 @@ impl Needs for World {
         })
     }
 
+    fn phone_authorised(&self, user: &str, password: &Password) -> bool {
+        let state = self.state.lock().expect("no test panics inside a change");
+        state.phones.as_ref().is_some_and(|(known, secret)| known == user && secret == password.reveal())
+    }
+    fn phone_login(&self) -> Answer<'_, PhoneLogin> {
+        self.look(|state| {
+            let user = state.phones.as_ref().map(|(user, _)| user.clone()).unwrap_or_default();
+            Ok(PhoneLogin { user, set: state.phones.is_some() })
+        })
+    }
+    fn save_phone_login(&self, _: Actor, user: String, password: Option<Password>) -> Answer<'_, ()> {
+        self.configure(|state| {
+            state.phones = match password {
+                _ if user.is_empty() => None,
+                Some(password) if password.reveal().len() < 12 => {
+                    let wrong = FieldProblem::new("/password", "must have at least 12 characters");
+                    return Err(Problem::invalid(vec![wrong]));
+                }
+                Some(password) => Some((user, password.reveal().to_owned())),
+                None => state.phones.take(),
+            };
+            Ok(())
+        })
+    }
     fn rename_server(&self, by: Actor, id: ServerId, name: String) -> Answer<'_, ()> {
         self.configure(|state| {
             if state.status.servers.iter().any(|server| server.id != id && server.name == name) {

@@ -1,0 +1,214 @@
+//! The district of the redundancy guide: an office and two schools, each with a server, a bell of its own, and an order in
+//! which the others ring it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpStream, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use harness::{Api, Fleet, FleetOptions, wait_for};
+use http_client::Method;
+use serde_json::{Value, json};
+
+const DRIVER: &str = "org.onealert.skeleton";
+const LONG: Duration = Duration::from_secs(30);
+
+/// A site and its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    Office,
+    Elementary,
+    High,
+}
+
+impl Site {
+    pub const ALL: [Site; 3] = [Site::Office, Site::Elementary, Site::High];
+
+    /// The display name of its server.
+    pub fn name(self) -> &'static str {
+        ["DistrictOffice", "Elementary", "HighSchool"][self as usize]
+    }
+}
+
+pub struct District {
+    pub fleet: Fleet,
+    ids: Vec<String>,
+}
+
+impl District {
+    /// Three servers with their names, DEFAULT and a group for each school, three bells.
+    pub async fn start() -> District {
+        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::default() }).await;
+        let api = fleet.api(0);
+        let status = api.get("/api/v1/status").await;
+        let ids: Vec<String> = fleet
+            .servers
+            .iter()
+            .map(|server| {
+                let found = status["servers"].as_array().expect("servers").iter().find(|it| it["name"] == server.name);
+                found.and_then(|it| it["id"].as_str()).expect("every server is in the status").to_owned()
+            })
+            .collect();
+        let district = District { fleet, ids };
+        for site in Site::ALL {
+            api.put(&format!("/api/v1/servers/{}", district.id(site)), json!({"name": site.name()})).await;
+        }
+        let [office, elementary, high] = Site::ALL.map(|site| district.id(site));
+        let orders = [
+            ("DEFAULT", "DEFAULT", [&office, &elementary, &high]),
+            ("elementary-group", "ElementaryGroup", [&elementary, &high, &office]),
+            ("high-group", "HighSchoolGroup", [&high, &elementary, &office]),
+        ];
+        for (id, name, servers) in orders {
+            api.put(&format!("/api/v1/groups/{id}"), json!({"name": name, "servers": servers})).await;
+        }
+        wait_for("the driver is found", LONG, || async {
+            let drivers = api.get("/api/v1/drivers").await;
+            drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == DRIVER).then_some(())
+        })
+        .await;
+        api.post(&format!("/api/v1/drivers/{DRIVER}/enable"), json!({})).await;
+        for (bell, group) in
+            [("office-bell", "DEFAULT"), ("elementary-bell", "elementary-group"), ("high-bell", "high-group")]
+        {
+            district.add_bell(bell, group, json!({"file": format!("{bell}.txt")}), json!({"kind": "none"})).await;
+        }
+        district.in_order().await;
+        district
+    }
+
+    async fn add_bell(&self, bell: &str, group: &str, address: Value, audio: Value) {
+        let api = self.api(Site::Office);
+        api.post("/api/v1/triggers", json!({"id": bell, "name": bell, "group": group})).await;
+        api.post("/api/v1/endpoints", json!({"id": bell, "name": bell, "driver": DRIVER, "address": address})).await;
+        let message = json!({"title": bell, "hold_seconds": 0, "audio": audio});
+        let notification =
+            json!({"id": bell, "name": bell, "triggers": [bell], "endpoints": [bell], "message": message});
+        api.post("/api/v1/notifications", notification).await;
+    }
+
+    /// Waits until every running server is in step and its driver runs.
+    async fn in_order(&self) {
+        self.fleet.in_step().await;
+        for site in Site::ALL.into_iter().filter(|site| self.fleet.servers[*site as usize].runs()) {
+            let api = self.api(site);
+            wait_for("the driver runs on every server, as every server sees it", LONG, || async {
+                let status = api.get("/api/v1/status").await;
+                let servers = status["servers"].as_array()?;
+                let well = servers.iter().filter(|server| server["drivers"][0]["state"] == "ok").count();
+                let running = self.fleet.servers.iter().filter(|server| server.runs()).count();
+                (well >= running).then_some(())
+            })
+            .await;
+        }
+    }
+
+    pub fn id(&self, site: Site) -> String {
+        self.ids[site as usize].clone()
+    }
+    pub fn api(&self, site: Site) -> Api {
+        self.fleet.api(site as usize)
+    }
+    pub fn address(&self, site: Site) -> String {
+        self.fleet.servers[site as usize].address.clone()
+    }
+
+    /// Kills a site's server; the others notice by themselves.
+    pub fn kill(&mut self, site: Site) {
+        self.fleet.servers[site as usize].kill();
+    }
+
+    pub async fn start_again(&mut self, site: Site) {
+        self.fleet.servers[site as usize].start();
+        self.in_order().await;
+    }
+
+    /// Presses a bell's button at one site and says whose server rang it: its record says so, and its file alone has it.
+    pub async fn ring(&self, heard: Site, bell: &str) -> Site {
+        let api = self.api(heard);
+        let answer = api.post(&format!("/api/v1/triggers/{bell}/events"), json!({})).await;
+        let activation = answer["activations"][0].as_str().unwrap_or_else(|| panic!("nothing began: {answer}"));
+        let rang = wait_for("the bell has rung", LONG, || async {
+            let wrote = |site: &Site| self.lines(*site, bell).lines().any(|line| line.contains(activation));
+            let by: Vec<Site> = Site::ALL.into_iter().filter(wrote).collect();
+            (!by.is_empty()).then_some(by)
+        })
+        .await;
+        assert_eq!(rang.len(), 1, "{bell} rang on {rang:?}");
+        let record = wait_for("the bell is in Sent Notifications", LONG, || async {
+            let path = format!("/api/v1/sent/{activation}");
+            let answer = self.api(rang[0]).ask(Method::GET, &path, None).await.ok()?;
+            (answer.status == 200 && answer.json["row"]["outcome"] == "success").then_some(answer.json)
+        })
+        .await;
+        assert_eq!(record["row"]["server_name"], rang[0].name(), "{record}");
+        rang[0]
+    }
+
+    fn lines(&self, site: Site, bell: &str) -> String {
+        let name = &self.fleet.servers[site as usize].name;
+        let file = self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join(format!("{bell}.txt"));
+        fs::read_to_string(file).unwrap_or_default()
+    }
+
+    /// What a server shows in Sent Notifications.
+    pub async fn sent(&self, site: Site, query: &str) -> Vec<Value> {
+        let page = self.api(site).get(&format!("/api/v1/sent{query}")).await;
+        page["rows"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Lets a site's server play a tone to an endpoint that listens to the server's own address at this port.
+    pub async fn hear(&self, site: Site, port: u16) {
+        let group = ["DEFAULT", "elementary-group", "high-group"][site as usize];
+        let bell = format!("tone-{port}");
+        let address = json!({"file": format!("{bell}.txt"), "audio_port": port});
+        self.add_bell(&bell, group, address, json!({"kind": "tone", "name": "chime"})).await;
+        self.fleet.in_step().await;
+        assert_eq!(self.ring(site, &bell).await, site);
+    }
+
+    /// Asks as a phone does.
+    pub fn phone_asks(&self, site: Site, query: &str) -> String {
+        let mut stream = TcpStream::connect(format!("{}:8080", self.address(site))).expect("it listens");
+        let ask = format!("GET /SA-Announce/PhoneAuthentication?{query} HTTP/1.0\r\n\r\n");
+        stream.write_all(ask.as_bytes()).expect("it reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it answers and closes");
+        assert!(text.starts_with("HTTP/1.0 200") || text.starts_with("HTTP/1.1 200"), "{text}");
+        text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+}
+
+/// Listens to a multicast group on the loopback interface.
+pub struct Ear {
+    socket: UdpSocket,
+    pub port: u16,
+}
+
+impl Ear {
+    pub fn at(group: &str) -> Ear {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        let group: Ipv4Addr = group.parse().expect("a group");
+        socket.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST).expect("loopback takes multicast");
+        socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+        let port = socket.local_addr().expect("bound").port();
+        Ear { socket, port }
+    }
+
+    /// How many RTP packets came; returns once some did, or the patience is over.
+    pub fn packets(&self, patience: Duration) -> usize {
+        let (begun, mut packet, mut heard) = (Instant::now(), [0; 2048], 0);
+        while begun.elapsed() < patience {
+            match self.socket.recv(&mut packet) {
+                // Version 2, payload type 0.
+                Ok(length) if length > 12 && packet[0] >> 6 == 2 && packet[1] & 0x7f == 0 => heard += 1,
+                Ok(_) => {}
+                Err(_) if heard > 0 => break,
+                Err(_) => {}
+            }
+        }
+        heard
+    }
+}
