@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`settings`] what stands in the file, [`app`] how everything is started and stopped, [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
-//! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask).
+//! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
+//! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own).
 
 pub mod answers;
 pub mod app;

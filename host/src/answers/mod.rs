@@ -5,6 +5,7 @@ mod accounts;
 mod balancer;
 mod configure;
 pub(crate) mod drivers;
+mod groups;
 mod own;
 mod phones;
 mod redundancy;
@@ -144,10 +145,10 @@ impl Needs for Answers {
         Box::pin(async move { own::change(&self.0, by, settings).await })
     }
     fn groups(&self) -> Answer<'_, Vec<GroupView>> {
-        Box::pin(async { configure::groups(&self.0).await })
+        Box::pin(async { groups::list(&self.0).await })
     }
     fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId> {
-        Box::pin(async move { configure::save_group(self, by, group, expect).await })
+        Box::pin(async move { groups::save(self, by, group, expect).await })
     }
     fn delete_group(
         &self,
@@ -156,7 +157,7 @@ impl Needs for Answers {
         move_to: Option<GroupId>,
         expect: Expect,
     ) -> Answer<'_, GroupDeleted> {
-        Box::pin(async move { configure::delete_group(self, by, id, move_to, expect).await })
+        Box::pin(async move { groups::delete(self, by, id, move_to, expect).await })
     }
     fn endpoints(&self) -> Answer<'_, Vec<Listed<Endpoint>>> {
         Box::pin(async { Ok(configure::endpoints(&self.0)) })

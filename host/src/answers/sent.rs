@@ -240,6 +240,11 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
         names
     };
     let states = merged(records);
+    // The time of the server whose result is shown.
+    let after = |index: usize| -> Option<u64> {
+        let mut shown = records.iter().filter(|record| record.states.get(index) == states.get(index));
+        shown.find_map(|record| record.after_ms.get(index).copied().flatten())
+    };
     let result = |(index, state): (usize, &EndpointState)| {
         let target = payload.as_ref().and_then(|payload| payload.targets.get(index));
         let driver = target.and_then(|target| target.driver.as_ref());
@@ -263,7 +268,7 @@ fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {
             text: text.to_owned(),
             by: by(index),
             note,
-            after_ms: last.after_ms.get(index).copied().flatten(),
+            after_ms: after(index),
         }
     };
     SentDetail {
