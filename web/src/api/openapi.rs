@@ -30,9 +30,10 @@ use crate::{
     needs::{
         Accepted, Attention, Beat, DiskView, DrillCase, DrillDriver, DrillEndpoint, DrillReport, DriverBrief,
         DriverOnServer, DriverSwitch, DriverView, Drivers, Duty, EndpointResult, EventIn, FieldProblem, FoundFile,
-        GroupDeleted, InterfaceChoice, LocalSettings, LocalSettingsView, LogLine, Moment, Named, OtherServer, PhoneLogin, Problem,
-        Redundancy, RedundancySettings, Returning, Running, Sender, SentBy, SentDetail, SentPage, SentRow,
-        ServerStatus, ServerVersions, State, Status, UserView, WhatIf, WhatIfEndpoint, WhatIfMember, WhatIfRun,
+        GroupDeleted, InterfaceChoice, LocalSettings, LocalSettingsView, LogLine, Moment, Named, OtherServer,
+        PhoneLogin, Problem, Redundancy, RedundancySettings, Returning, Running, Sender, SentBy, SentDetail, SentPage,
+        SentRow, ServerStatus, ServerVersions, State, Status, UserView, WhatIf, WhatIfEndpoint, WhatIfMember,
+        WhatIfRun,
     },
     reply::{self, Reply},
     roles::role_name,

@@ -86,7 +86,7 @@ pub struct Pulse {
     pub running_text: String,
 }
 
-const MENU: [(&str, &str, Action); 10] = [
+const MENU: [(&str, &str, Action); 11] = [
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
