@@ -12,7 +12,10 @@ pub mod identity;
 pub mod join;
 pub mod listen;
 pub mod mesh;
+pub mod net;
 pub mod roster;
+#[cfg(test)]
+mod simulated;
 pub mod socket;
 pub mod sync;
 pub mod tls;

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use crate::{
     identity::{Identity, IdentityError},
     join::JoinService,
     mesh::{self, Mesh},
+    net::{self, TcpListener, TcpStream},
     sync::publisher::Publisher,
     tls::{self, Caller},
 };
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ListenerConfig {
     /// Where it listens; already bound.
-    pub listener: std::net::TcpListener,
+    pub listener: net::Bound,
     /// Key and certificate to show.
     pub identity: Arc<Identity>,
     /// How long a handshake may take.
@@ -40,7 +40,7 @@ pub struct ListenerConfig {
 
 impl ListenerConfig {
     /// The usual limits.
-    pub fn new(listener: std::net::TcpListener, identity: Arc<Identity>) -> ListenerConfig {
+    pub fn new(listener: net::Bound, identity: Arc<Identity>) -> ListenerConfig {
         ListenerConfig { listener, identity, handshake: Duration::from_secs(5), per_address: 64, total: 1024 }
     }
 }
@@ -71,8 +71,7 @@ impl Listener {
     pub fn start(config: ListenerConfig, services: Services) -> Result<Listener, IdentityError> {
         let acceptor = TlsAcceptor::from(tls::listener_config(&config.identity)?);
         let socket = |error: io::Error| tls::refused("listen for peers", &error);
-        config.listener.set_nonblocking(true).map_err(socket)?;
-        let listener = TcpListener::from_std(config.listener).map_err(socket)?;
+        let listener = net::listen(config.listener).map_err(socket)?;
         let address = listener.local_addr().map_err(socket)?;
         let stop = CancellationToken::new();
         let door = Arc::new(Door {

@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use onealert_core::{config::Server, ids::ServerId, version::VersionSet};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::Framed;
 
@@ -13,6 +12,7 @@ use super::{Ask, JoinRefusal, Reply, trust::Trust};
 use crate::{
     frame::{self, Frames, JOIN_LIMIT},
     identity::{Identity, IdentityError, Issued, PendingIdentity},
+    net::TcpStream,
     socket, tls,
 };
 

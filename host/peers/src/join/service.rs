@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use onealert_core::{config::Server, ids::ServerId, version::VersionSet};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 
@@ -19,6 +19,7 @@ use super::{Ask, JoinRefusal, Reply};
 use crate::{
     frame::{self, Frames, JOIN_LIMIT},
     identity::{CheckedRequest, Identity},
+    net::TcpStream,
 };
 
 const ASK_DEADLINE: Duration = Duration::from_secs(10);

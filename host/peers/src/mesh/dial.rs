@@ -4,7 +4,6 @@ use std::{io, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use onealert_core::ids::ServerId;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::codec::Framed;
 
@@ -12,6 +11,7 @@ use super::{Hello, PeerAddress, Reply, Shared};
 use crate::{
     frame::{self, FrameError, Frames, MESH_LIMIT},
     identity,
+    net::{self, TcpStream},
     roster::Admission,
     socket,
     tls::{self, Caller},
@@ -54,7 +54,7 @@ pub(crate) async fn dial(shared: &Shared, peer: &PeerAddress) -> Result<(Connect
 
 async fn handshake(shared: &Shared, peer: ServerId, stream: TcpStream) -> Result<(Connection, Hello), DialError> {
     let silent = |error: &dyn std::fmt::Display| DialError::Silent(error.to_string());
-    socket::tune(&stream, shared.config.heartbeat * 8).map_err(DialError::Cut)?;
+    net::tune(&stream, shared.config.heartbeat * 8).map_err(DialError::Cut)?;
     let config = tls::caller_config(&shared.config.identity, tls::MESH).map_err(|error| silent(&error))?;
     let stream = TlsConnector::from(config).connect(identity::server_name(peer), stream).await.map_err(by_kind)?;
     let caller =

@@ -3,15 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::Framed;
 
 use super::{Hello, MeshEvent, Reply, Shared, link::Note};
 use crate::{
     frame::{self, Frames, MESH_LIMIT, Unread},
+    net::{self, TcpStream},
     roster::Admission,
-    socket,
     tls::Caller,
 };
 
@@ -19,7 +18,7 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Serves one call until it ends.
 pub(crate) async fn serve(shared: &Shared, caller: Caller, stream: TlsStream<TcpStream>) {
-    if socket::tune(stream.get_ref().0, shared.config.heartbeat * 8).is_err() {
+    if net::tune(stream.get_ref().0, shared.config.heartbeat * 8).is_err() {
         return;
     }
     let mut connection = Framed::new(stream, Frames { limit: MESH_LIMIT });

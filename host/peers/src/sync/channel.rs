@@ -7,11 +7,13 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_util::codec::Framed;
 
-use crate::frame::{self, FrameError, Frames, SYNC_LIMIT, Unread};
+use crate::{
+    frame::{self, FrameError, Frames, SYNC_LIMIT, Unread},
+    net::TcpStream,
+};
 
 /// A document may be this long: the longest row twice over, written as text in text.
 const DOCUMENT_LIMIT: usize = 20 << 20;

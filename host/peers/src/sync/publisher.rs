@@ -15,7 +15,7 @@ use onealert_core::{
     replicate::{Position, SyncAnswer, SyncHello},
 };
 use onealert_store::{ConfigStore, StoreError};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use super::{
@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     activity::ActivitySink,
+    net::{self, TcpStream},
     roster::{Admission, Roster},
-    socket,
     tls::Caller,
 };
 
@@ -159,7 +159,7 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Shared {
     async fn conversation(self: Arc<Self>, caller: Caller, stream: TlsStream<TcpStream>) -> String {
-        if let Err(error) = socket::tune(stream.get_ref().0, self.config.heartbeat * 10) {
+        if let Err(error) = net::tune(stream.get_ref().0, self.config.heartbeat * 10) {
             return error.to_string();
         }
         let (mut sender, mut receiver) = channel::open(stream.into());

@@ -34,6 +34,7 @@ use crate::{
     files::{FetchError, is_name},
     identity::{self, Identity, IdentityError},
     mesh::PeerAddress,
+    net,
     roster::{Admission, Roster},
     socket,
     tls::{self, Caller},
@@ -225,7 +226,7 @@ impl Follower {
         let conversation = async {
             let stream =
                 socket::connect(&primary.address, Duration::from_secs(2)).await.map_err(|error| text(&error))?;
-            socket::tune(&stream, self.config.heartbeat * 10).map_err(|error| text(&error))?;
+            net::tune(&stream, self.config.heartbeat * 10).map_err(|error| text(&error))?;
             let tls = tls::caller_config(&self.config.identity, tls::SYNC).map_err(|error| text(&error))?;
             let connector = TlsConnector::from(tls);
             let stream =
