@@ -3,9 +3,9 @@
 use askama::Template;
 use http::Method;
 
-use super::{Frame, caller, not_here};
+use super::{Frame, caller, found_in, not_here};
 use crate::{
-    needs::{Log, LogLine, Problem, UserView},
+    needs::{Log, LogLine, Problem, State, UserView},
     reply::{self, Reply},
     request::Request,
     words,
@@ -16,6 +16,9 @@ use crate::{
 struct LogsPage {
     frame: Frame,
     audit: bool,
+    q: String,
+    /// Only what somebody should look at.
+    trouble: bool,
     lines: Vec<LogLine>,
     users: Vec<UserView>,
 }
@@ -28,7 +31,12 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
         (Method::GET, ["logs", "sync"]) => Log::Sync,
         _ => return Err(not_here(&request)),
     };
-    let lines = caller.log(log, 200).await?;
+    let (q, trouble) = (request.query.text("q"), request.query.has("trouble"));
+    let fits = |line: &LogLine| {
+        (!trouble || line.state != State::Ok) && found_in(&q, &[line.source.as_str(), line.text.as_str()])
+    };
+    let lines = caller.log(log, 500).await?.into_iter().filter(fits).collect();
     let users = if log == Log::Audit { caller.users().await? } else { Vec::new() };
-    reply::page(&LogsPage { frame: Frame::of(&request, &caller, "Logging"), audit: log == Log::Audit, lines, users })
+    let frame = Frame::of(&request, &caller, "Logging");
+    reply::page(&LogsPage { frame, audit: log == Log::Audit, q, trouble, lines, users })
 }

@@ -422,3 +422,15 @@ async fn every_server_that_ever_sent_has_a_tab_and_one_event_of_two_servers_is_o
     let cookie = secondary.sign_in("viewer").await;
     secondary.get("/sent").cookie(&cookie).send().await.is(200).hides("All servers").shows("What this server sent.");
 }
+
+#[tokio::test]
+async fn the_synchronisation_log_is_read_and_searched() {
+    let server = Server::start(World::secondary()).await;
+    let cookie = server.sign_in("admin").await;
+    let all = server.get("/logs/sync").cookie(&cookie).send().await.is(200);
+    all.shows("In step at 1482").shows("Driver CAP alerts differs").shows("target SyncLog").shows("Fault");
+    let trouble = server.get("/logs/sync?trouble=1").cookie(&cookie).send().await.is(200);
+    trouble.hides("In step at 1482").shows("Driver CAP alerts differs");
+    server.get("/logs/sync?q=STEP").cookie(&cookie).send().await.is(200).shows("In step").hides("0.0.9 there");
+    server.get("/logs/sync?q=nothing").cookie(&cookie).send().await.is(200).shows("Nothing fits this.");
+}

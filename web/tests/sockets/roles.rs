@@ -51,6 +51,7 @@ fn body_for(method: &str, path: &str) -> Value {
         "local-settings" => json!({"multicast_address": "", "network_interface": "auto"}),
         "groups" => json!({"name": "g", "servers": ["000000000000000000000000000000a1"]}),
         "drivers" if path.ends_with("disable") => Value::Null,
+        "drivers" if path.ends_with("version") => json!({"version": "0.1.0"}),
         "drivers" => json!({}),
         "redundancy" if method == "PUT" => json!({"manual_return": true}),
         "password" => json!({"old": "not-the-old-one", "new": "long-enough"}),
