@@ -59,7 +59,7 @@ test("who did not get the last one is two clicks away, the state of all servers 
   const look = counter(page);
   await look.click(page.getByRole("link", { name: "Sent Notifications" }));
   await look.click(page.getByRole("link", { name: "Take shelter" }).first());
-  await page.getByText("no answer from 10.0.1.23").waitFor();
+  await page.getByText("1 endpoint: no answer from 10.0.1.23").waitFor();
   assert.equal(look.clicks, 2);
 });
 
@@ -128,7 +128,7 @@ test("servers have tabs that arrows, Home and End move through, and the address 
   await tab("pa-1").focus();
   await page.keyboard.press("End");
   assert.equal(await tab("pb-1").getAttribute("aria-selected"), "true");
-  assert.ok(await page.getByText("In no priority group").or(page.getByText("Pool building: place")).first().isVisible());
+  assert.ok(await page.getByText("In no priority group").or(page.getByText("Pool building: sends, place 1")).first().isVisible());
   await page.keyboard.press("ArrowRight");
   assert.equal(await tab("pa-1").getAttribute("aria-selected"), "true", "from the last to the first");
   await page.keyboard.press("ArrowLeft");
