@@ -27,8 +27,16 @@ fn pages_in_a_real_browser() {
         .env("ONEALERT_CHROMIUM", &chromium)
         .output()
         .expect("node was found a moment ago");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let counted =
+        |word: &str| said.lines().find_map(|line| line.split_once(&format!(" {word} "))?.1.trim().parse::<u32>().ok());
+    if let (Some(passed), Some(failed)) = (counted("pass"), counted("fail")) {
+        // `cargo verify` adds this up.
+        println!("browser tests: {passed} passed, {failed} failed");
+        assert!(passed + failed > 0, "node found no test in {}", folder.display());
+    }
     if !output.status.success() {
-        println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        println!("{said}{}", String::from_utf8_lossy(&output.stderr));
         panic!(
             "browser tests failed; run one file with: cd tests/browser && ONEALERT_PREVIEW={} node --test FILE",
             preview.display()

@@ -230,10 +230,7 @@ fn every_crate_has_a_licence_that_may_be_sold() {
     for package in metadata["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("a name");
         let licence = package["license"].as_str().unwrap_or_default();
-        // `A OR B` lets us choose; `A AND B` asks for both.
-        let choices = licence.replace('/', " OR ").replace(['(', ')'], "");
-        let fits =
-            choices.split(" OR ").any(|choice| choice.split(" AND ").all(|part| LICENCES.contains(&part.trim())));
+        let fits = tidy::licence_fits(licence, LICENCES);
         let excepted = EXCEPTIONS.iter().any(|(known, terms, _)| *known == name && *terms == licence);
         if !fits && !excepted {
             wrong.push(format!("{name} {}: {licence:?}", package["version"]));

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     install_peers();
+    fetch_browser_packages();
     let mut counts = Counts::default();
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let steps: &[(&str, &[&str])] = &[
@@ -70,10 +71,13 @@ struct Counts {
 }
 
 impl Counts {
-    /// Adds up the closing lines, such as `test result: ok. 3 passed; 0 failed; …`.
+    /// Adds up the closing lines, such as `test result: ok. 3 passed; 0 failed; …`, and what tests say of other runners, such as
+    /// `browser tests: 21 passed, 0 failed`.
     fn read(&mut self, output: &Output) {
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let Some(line) = line.strip_prefix("test result: ") else { continue };
+            let Some(line) = line.strip_prefix("test result: ").or_else(|| line.strip_prefix("browser tests: ")) else {
+                continue;
+            };
             let number = |word: &str| {
                 let before = line.split(word).next()?;
                 before.split_whitespace().next_back()?.parse::<u64>().ok()
@@ -122,6 +126,41 @@ fn install_peers() {
     println!("{}: {state}", missing.join(" "));
 }
 
+/// Fetches the packages of the browser tests, as their lock file names them, where node is and they are not; where that does not
+/// work the tests say that they skip, and why.
+fn fetch_browser_packages() {
+    let folder = Path::new("tests/browser");
+    let changed = |file: &str| std::fs::metadata(folder.join(file)).and_then(|found| found.modified()).ok();
+    // npm writes the second file when it has finished.
+    let current = changed("node_modules/.package-lock.json") >= changed("package-lock.json");
+    if current || !on_path("node") || !on_path("npm") {
+        return;
+    }
+    let output = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder).output();
+    match output {
+        Ok(output) if output.status.success() => println!("packages of the browser tests: fetched"),
+        Ok(output) => {
+            println!("packages of the browser tests: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Err(error) => println!("packages of the browser tests: npm: {error}"),
+    }
+}
+
 fn on_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_of_every_runner_are_counted_and_what_was_skipped_is_told() {
+        let said = b"test result: ok. 3 passed; 0 failed; 1 ignored\nbrowser tests: 21 passed, 2 failed\nSKIPPED x: no y\n7 passed\n";
+        let output = Output { status: Default::default(), stdout: said.to_vec(), stderr: Vec::new() };
+        let mut counts = Counts::default();
+        counts.read(&output);
+        assert_eq!((counts.passed, counts.failed), (24, 2));
+        assert_eq!(skipped(&output), ["SKIPPED x: no y"]);
+    }
 }
