@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Api, Server, library, wait_for};
+use crate::{Api, Network, Server, library, wait_for};
 
 /// The first administrator of every fleet.
 pub const ADMIN: &str = "admin";
@@ -30,6 +30,8 @@ pub struct FleetOptions {
     pub hold_down_s: u64,
     /// The heartbeat interval in milliseconds.
     pub heartbeat_ms: u64,
+    /// Whether the servers can be cut off from each other, with [`Fleet::network`].
+    pub severable: bool,
 }
 
 impl Default for FleetOptions {
@@ -40,6 +42,7 @@ impl Default for FleetOptions {
             drivers_everywhere: true,
             hold_down_s: 0,
             heartbeat_ms: 250,
+            severable: false,
         }
     }
 }
@@ -48,6 +51,8 @@ impl Default for FleetOptions {
 pub struct Fleet {
     /// The primary first.
     pub servers: Vec<Server>,
+    /// After the servers, so that it goes after them.
+    network: Option<Network>,
     folder: TempDir,
 }
 
@@ -61,6 +66,8 @@ impl Fleet {
             put_driver(&drivers, &library(package));
         }
         let network = network();
+        // Where the others find a server's mesh: itself, or the relay in front of it.
+        let mesh = |number: u8| format!("{network}.{}:7400", if options.severable { 100 + number } else { number });
         let servers = (1..=options.servers).map(|number| {
             let name = format!("pa-{number}");
             let address = format!("{network}.{number}");
@@ -70,18 +77,26 @@ impl Fleet {
                 "name = \"{name}\"\ndata = \"data\"\ndrivers = \"{}\"\n\
                  [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n\
                  allow_http_login = true\n\
+                 [advertise]\nmesh = \"{}\"\n\
                  [media]\ninterface = \"127.0.0.1\"\n\
                  [timing]\nheartbeat_ms = {}\nhold_down_s = {}\n",
                 drivers.display(),
+                mesh(number),
                 options.heartbeat_ms,
                 options.hold_down_s
             );
             let environment = [("ONEALERT_ADMIN_PASSWORD", PASSWORD)];
             Server::new(&name, &folder.path().join(&name), &address, &config, &environment)
         });
-        let mut fleet = Fleet { servers: servers.collect(), folder };
+        let mut fleet = Fleet { servers: servers.collect(), network: None, folder };
+        if options.severable {
+            let address = |text: String| text.parse().expect("an address and a port");
+            let routes = (1..=options.servers).map(|n| (address(mesh(n)), address(format!("{network}.{n}:7400"))));
+            let processes = fleet.servers.iter().map(Server::process).collect();
+            fleet.network = Some(Network::new(routes.collect(), processes).await);
+        }
         fleet.servers[0].start();
-        let primary = format!("{network}.1:7400");
+        let primary = mesh(1);
         for server in &mut fleet.servers[1..] {
             let joined =
                 server.command(&["join", "--primary", &primary, "--user", ADMIN], &[("ONEALERT_PASSWORD", PASSWORD)]);
@@ -95,6 +110,14 @@ impl Fleet {
     /// A folder for the test's own files, gone with the fleet.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The network between the servers.
+    ///
+    /// # Panics
+    /// The fleet was not made severable.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("a fleet that is made severable")
     }
 
     /// Where drivers are put.

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::build::onealert;
+use crate::{build::onealert, relay::ProcessCell};
 
 /// How long a server may take to say that it is ready.
 const READY: Duration = Duration::from_secs(20);
@@ -31,6 +31,7 @@ pub struct Server {
     /// What it said at its start.
     pub said: Vec<String>,
     child: Option<Child>,
+    process: ProcessCell,
     log: PathBuf,
     environment: Vec<(String, String)>,
 }
@@ -48,6 +49,7 @@ impl Server {
             address: address.to_owned(),
             said: Vec::new(),
             child: None,
+            process: ProcessCell::default(),
             log: folder.join("log"),
             environment: environment.iter().map(owned).collect(),
         }
@@ -120,6 +122,7 @@ impl Server {
                 }
             }
         });
+        self.process.store(child.id() as i32, Ordering::Release);
         self.child = Some(child);
         self.said.clear();
         loop {
@@ -148,6 +151,11 @@ impl Server {
     pub fn pid(&self) -> Pid {
         let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
         Pid::from_raw(child.id() as i32)
+    }
+
+    /// Its process, whichever it is at the time.
+    pub(crate) fn process(&self) -> ProcessCell {
+        self.process.clone()
     }
 
     /// Whether it runs.
@@ -179,6 +187,7 @@ impl Server {
 
     fn reap(&mut self) -> bool {
         let Some(mut child) = self.child.take() else { return false };
+        self.process.store(0, Ordering::Release);
         child.wait().is_ok_and(|status| status.success())
     }
 }

@@ -1,0 +1,155 @@
+//! A network between servers that can be cut, for those who may not make networks: every server is known to the others by the
+//! address of a relay, and the relay knows who called it by whose socket the call came from.
+//!
+//! What is cut is silent, as a dead switch is: calls are taken, nothing passes, nothing is refused.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{SocketAddr, SocketAddrV4},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::AbortHandle,
+};
+
+/// The process of a server, 0 while it does not run.
+pub(crate) type ProcessCell = Arc<AtomicI32>;
+
+/// Relays in front of every server's mesh.
+pub struct Network {
+    /// Servers that are cut off from all others, by number.
+    cut: watch::Sender<BTreeSet<usize>>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Network {
+    /// Relays from each first address to the second; the servers have these processes.
+    ///
+    /// # Panics
+    /// An address cannot be had.
+    pub(crate) async fn new(routes: Vec<(SocketAddr, SocketAddr)>, servers: Vec<ProcessCell>) -> Network {
+        let cut = watch::Sender::new(BTreeSet::new());
+        let servers = Arc::new(servers);
+        let mut tasks = Vec::new();
+        for (to, (relay, server)) in routes.into_iter().enumerate() {
+            let listener = TcpListener::bind(relay).await.expect("the relay's address is free");
+            let route = Route { to, server, servers: servers.clone(), cut: cut.subscribe() };
+            tasks.push(tokio::spawn(route.serve(listener)).abort_handle());
+        }
+        Network { cut, tasks }
+    }
+
+    /// Cuts a server off from all others.
+    pub fn cut(&self, server: usize) {
+        self.cut.send_modify(|cut| {
+            cut.insert(server);
+        });
+    }
+
+    /// Joins it to them again. Connections of before the cut end, as those end that a network has forgotten.
+    pub fn heal(&self, server: usize) {
+        self.cut.send_modify(|cut| {
+            cut.remove(&server);
+        });
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// The way to one server.
+#[derive(Clone)]
+struct Route {
+    to: usize,
+    server: SocketAddr,
+    servers: Arc<Vec<ProcessCell>>,
+    cut: watch::Receiver<BTreeSet<usize>>,
+}
+
+impl Route {
+    async fn serve(self, listener: TcpListener) {
+        loop {
+            let Ok((caller, from)) = listener.accept().await else { continue };
+            let route = self.clone();
+            tokio::spawn(async move {
+                let from = tokio::task::spawn_blocking({
+                    let servers = route.servers.clone();
+                    move || whose(from, &servers)
+                });
+                route.carry(caller, from.await.ok().flatten()).await;
+            });
+        }
+    }
+
+    /// Carries bytes both ways until one side ends, or a cut has come and gone. `from` is nobody for a program that is no
+    /// server, such as one that is joining.
+    async fn carry(mut self, caller: TcpStream, from: Option<usize>) {
+        let ends: Vec<usize> = from.into_iter().chain([self.to]).collect();
+        let is_cut = move |cut: &BTreeSet<usize>| from.is_some() && ends.iter().any(|end| cut.contains(end));
+        if self.cut.wait_for(|cut| !is_cut(cut)).await.is_err() {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(self.server).await else { return };
+        for stream in [&caller, &server] {
+            let _ = stream.set_nodelay(true);
+        }
+        // Both stay open while a cut lasts: what is silent has not ended.
+        let (mut caller, mut server) = (caller.into_split(), server.into_split());
+        let silent = async {
+            let mut watched = self.cut.clone();
+            let _ = watched.wait_for(&is_cut).await;
+        };
+        tokio::select! {
+            biased;
+            () = silent => {
+                let _ = self.cut.wait_for(|cut| !is_cut(cut)).await;
+            }
+            () = pass(&mut caller.0, &mut server.1) => {}
+            () = pass(&mut server.0, &mut caller.1) => {}
+        }
+    }
+}
+
+async fn pass(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(count) = from.read(&mut bytes).await {
+        if count == 0 || to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Which of the servers' processes has the other end of a connection that came from this address.
+fn whose(from: SocketAddr, servers: &[ProcessCell]) -> Option<usize> {
+    let SocketAddr::V4(from) = from else { return None };
+    let socket = format!("socket:[{}]", inode(from)?);
+    servers.iter().position(|server| {
+        let pid = server.load(Ordering::Acquire);
+        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|link| link.to_string_lossy() == socket))
+    })
+}
+
+/// The number that the kernel knows the socket of a local address by.
+fn inode(address: SocketAddrV4) -> Option<u64> {
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let wanted = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (*fields.get(1)? == wanted).then(|| fields.get(9)?.parse().ok())?
+    })
+}
