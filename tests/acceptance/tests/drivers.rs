@@ -52,7 +52,7 @@ impl Site {
         let api = self.fleet.api(0);
         wait_for("the driver is as expected", PATIENCE, || async {
             let detail = api.get(&format!("/api/v1/drivers/{driver}")).await;
-            let here = detail["servers"].as_array()?.first()?.clone();
+            let here = detail["view"]["servers"].as_array()?.first()?.clone();
             fits(&here).then_some(here)
         })
         .await

@@ -30,7 +30,6 @@ impl Site {
     /// A file of somebody else's: first as it is, and if all that it lacks is that it is not over, a copy that is not.
     pub async fn foreign_file(&self, file: &Path) -> Shown {
         let name = file.file_name().map_or_else(|| "alert".to_owned(), |name| name.to_string_lossy().into_owned());
-        println!("\n   {}", file.display());
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -89,7 +88,8 @@ impl Site {
 
     /// Puts a file where every server looks, and prints what the driver of one of them makes of it.
     async fn judged(&self, name: &str, bytes: &[u8], server: usize) -> Vec<Verdict> {
-        let messages = wire::read(bytes, Hint::default()).map_or(1, |document| document.messages.len().max(1));
+        let held = wire::read(bytes, Hint::default()).map_or(0, |document| document.messages.len());
+        let messages = held.max(1);
         let begun = now_ms();
         self.put(name, bytes);
         let lines = wait_for("the CAP driver has judged the file", PATIENCE, || async {
@@ -97,7 +97,12 @@ impl Site {
             (lines.len() >= messages.min(LINES)).then_some(lines)
         })
         .await;
-        println!("   {name}: {messages} alert(s), as {}'s CAP driver sees it:", self.fleet.servers[server].name);
+        let holds = match held {
+            0 => "no alert in it".to_owned(),
+            1 => "one alert".to_owned(),
+            many => format!("{many} alerts"),
+        };
+        println!("   {name}: {holds}; what {}'s CAP driver says:", self.fleet.servers[server].name);
         let verdicts = Verdict::read(&lines);
         print(&verdicts, messages);
         verdicts

@@ -65,7 +65,8 @@ async fn first(site: &Site, options: &Options) -> usize {
         Source::Files(files) => {
             println!("\n1. The alerts of {} file(s), all servers up", files.len());
             let mut sent = 0;
-            for file in files {
+            for (number, file) in files.iter().enumerate() {
+                println!("\n   {} of {}: {}", number + 1, files.len(), file.display());
                 sent += site.foreign_file(file).await.sent;
             }
             sent

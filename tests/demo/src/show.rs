@@ -43,7 +43,10 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let matched = if matches!(self.word.as_str(), "fired" | "updated") { "matched, " } else { "" };
         let Verdict { subject, word, reason } = self;
-        let reason: String = reason.chars().take(200).collect();
+        let reason = match reason.char_indices().nth(200) {
+            Some((end, _)) => format!("{} ...", &reason[..end]),
+            None => reason.clone(),
+        };
         if subject.is_empty() {
             write!(f, "{matched}{word}: {reason}")
         } else {
