@@ -111,6 +111,11 @@ impl Site {
         self.lines(server, endpoint).lines().any(|line| line.contains(activation))
     }
 
+    /// Whether any server wrote anything to any endpoint.
+    pub fn anything_was_delivered(&self) -> bool {
+        (0..3).any(|server| (1..=ENDPOINTS).any(|endpoint| !self.lines(server, endpoint).is_empty()))
+    }
+
     /// How many endpoints each server delivered the activation to.
     pub fn deliveries(&self, activation: &str) -> [usize; 3] {
         std::array::from_fn(|server| {
