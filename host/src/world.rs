@@ -6,6 +6,7 @@ use onealert_core::{
     effect::{Ended, HaltReason, Notice, Record, Rehearsed, Ticket},
     ids::{ActivationId, ServerId},
     peer_message::PeerMessage,
+    view::ClockLevel,
 };
 use onealert_peers::Mesh;
 use onealert_store::ActivationWriter;
@@ -92,8 +93,12 @@ impl World for Outside {
             Notice::Degraded { activation } => {
                 (State::Warning, format!("activation {activation} was accepted with one copy only"))
             }
-            Notice::ClockOffset { peer, offset_ms } => {
-                (State::Warning, format!("the clock of server {peer} differs by {offset_ms} ms"))
+            Notice::Missed { activation } => {
+                (State::Bad, format!("activation {activation} was too late to be sent; its record says why"))
+            }
+            Notice::ClockOffset { peer, level, offset_ms } => {
+                let state = if level == ClockLevel::Red { State::Bad } else { State::Warning };
+                (state, format!("the clock of server {peer} differs by {offset_ms} ms"))
             }
         };
         self.log.push(state, "mesh", text);

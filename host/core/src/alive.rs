@@ -154,6 +154,7 @@ impl Peer {
             why,
             last_heard: self.last_heard,
             offset_ms: self.offset.millis(),
+            clock: self.offset.level(),
             rtt: self.offset.rtt(),
             draining: self.draining,
             held_for,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::{
     peer_message::Echo,
     time::{Mono, Span, Wall},
+    view::ClockLevel,
 };
 
 /// How many estimates are kept; the one with the smallest round trip counts.
@@ -14,26 +15,14 @@ const KEPT: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Offset {
     estimates: VecDeque<Estimate>,
-    level: Level,
+    /// The level that was last told.
+    told: ClockLevel,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Estimate {
     offset_us: i64,
     rtt: Span,
-}
-
-/// How bad an offset is: every step up is told to the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-enum Level {
-    #[default]
-    Fine,
-    /// 100 ms.
-    Warn,
-    /// 500 ms.
-    Alert,
-    /// 2 s.
-    Red,
 }
 
 impl Offset {
@@ -73,17 +62,22 @@ impl Offset {
         self.size() < Span::millis(500)
     }
 
+    /// How bad it is.
+    pub(crate) fn level(&self) -> ClockLevel {
+        match self.size().as_millis() {
+            0..100 => ClockLevel::Fine,
+            100..500 => ClockLevel::Warn,
+            500..2000 => ClockLevel::Alert,
+            _ => ClockLevel::Red,
+        }
+    }
+
     /// The offset in milliseconds when it has become worse by a level since the last call.
-    pub(crate) fn worse(&mut self) -> Option<i64> {
-        let level = match self.size().as_millis() {
-            0..100 => Level::Fine,
-            100..500 => Level::Warn,
-            500..2000 => Level::Alert,
-            _ => Level::Red,
-        };
-        let worse = level > self.level;
-        self.level = level;
-        self.millis().filter(|_| worse)
+    pub(crate) fn worse(&mut self) -> Option<(i64, ClockLevel)> {
+        let level = self.level();
+        let worse = level > self.told;
+        self.told = level;
+        self.millis().filter(|_| worse).map(|millis| (millis, level))
     }
 
     /// The newest of the estimates with the smallest round trip.
@@ -124,9 +118,9 @@ mod tests {
         let mut offset = Offset::default();
         assert_eq!(offset.worse(), None);
         exchange(&mut offset, 1000, 3, 10, 3, 150);
-        assert_eq!((offset.worse(), offset.worse()), (Some(150), None));
+        assert_eq!((offset.worse(), offset.worse()), (Some((150, ClockLevel::Warn)), None));
         exchange(&mut offset, 2000, 2, 10, 2, -2500);
-        assert_eq!((offset.worse(), offset.worse()), (Some(-2500), None));
+        assert_eq!((offset.worse(), offset.worse()), (Some((-2500, ClockLevel::Red)), None));
         assert!(!offset.within_limits());
         exchange(&mut offset, 3000, 1, 10, 1, 0);
         assert_eq!(offset.worse(), None);

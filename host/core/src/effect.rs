@@ -8,6 +8,7 @@ use crate::{
     knowledge::Knowledge,
     peer_message::PeerMessage,
     time::Wall,
+    view::ClockLevel,
 };
 
 /// Names a question or a write, so that the answer finds back to it. Numbers given by the shell (triggers) and by the core
@@ -221,10 +222,17 @@ pub enum Notice {
         /// Which.
         activation: ActivationId,
     },
-    /// A peer's clock differs by more than the warning limit.
+    /// An activation of this server was too late to be sent.
+    Missed {
+        /// Which.
+        activation: ActivationId,
+    },
+    /// A peer's clock differs, by a level more than was told before.
     ClockOffset {
         /// Which peer.
         peer: ServerId,
+        /// How bad that is.
+        level: ClockLevel,
         /// Its clock minus ours, in milliseconds.
         offset_ms: i64,
     },

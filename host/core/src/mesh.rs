@@ -120,8 +120,8 @@ impl Node {
         if let Some((echo, asked)) = answered {
             peer.offset.heard(&echo, heartbeat.sent_us, asked, now, wall);
         }
-        if let Some(offset_ms) = peer.offset.worse() {
-            self.out.push(Output::Notice(Notice::ClockOffset { peer: from, offset_ms }));
+        if let Some((offset_ms, level)) = peer.offset.worse() {
+            self.out.push(Output::Notice(Notice::ClockOffset { peer: from, level, offset_ms }));
         }
         if heartbeat.draining != peer.draining {
             let notice = if heartbeat.draining {

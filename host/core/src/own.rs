@@ -3,7 +3,7 @@
 use crate::{
     activation::{Deliverable, EndpointState},
     config::OnTakeover,
-    effect::{Ended, HaltReason, Outcome, Output},
+    effect::{Ended, HaltReason, Notice, Outcome, Output},
     ids::{ActivationId, ServerId},
     node::Node,
     order::{Use, Worth},
@@ -212,8 +212,12 @@ impl Node {
     fn end_expired(&mut self, id: ActivationId) {
         let known = &self.runs[&id].known;
         if known.states.iter().all(|state| *state == EndpointState::Pending) {
+            let real = known.content.drill.is_none();
             self.fail_the_rest(id, "too late: it expired before it could be sent");
             self.end(id, Outcome::Missed);
+            if real {
+                self.out.push(Output::Notice(Notice::Missed { activation: id }));
+            }
         } else {
             self.finish(id, "too late: it expired before a successor could send it");
         }

@@ -20,6 +20,20 @@ pub enum Belief {
     Down,
 }
 
+/// How far a peer's clock is from ours, in steps (redundancy sheet, section 5, "Clocks").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ClockLevel {
+    /// Below 100 ms, or not known yet.
+    #[default]
+    Fine,
+    /// 100 ms: worth a line in the log.
+    Warn,
+    /// 500 ms: somebody should look; a server that came back does not own yet.
+    Alert,
+    /// 2 s.
+    Red,
+}
+
 /// Why a server that came back owns nothing yet, by everybody who judges it and is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldView {
@@ -50,6 +64,8 @@ pub struct PeerView {
     pub last_heard: Option<Mono>,
     /// Its clock minus ours, in milliseconds, as far as known.
     pub offset_ms: Option<i64>,
+    /// How bad that is.
+    pub clock: ClockLevel,
     /// The round trip behind that estimate.
     pub rtt: Option<Span>,
     /// It takes no new activations.

@@ -10,7 +10,7 @@ use onealert_core::{
     members::licensed_order,
     node::Node,
     version::compare,
-    view::{Belief, HoldView, PeerView},
+    view::{Belief, ClockLevel, HoldView, PeerView},
 };
 use onealert_web::needs::{
     Attention, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
@@ -245,6 +245,16 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         Belief::Down if peer.draining => (State::Warning, "Draining".to_owned()),
         Belief::Down => (State::Bad, format!("Down, {}", ago())),
     };
+    let off = match peer.clock {
+        ClockLevel::Fine | ClockLevel::Warn => State::Ok,
+        ClockLevel::Alert => State::Warning,
+        ClockLevel::Red => State::Bad,
+    };
+    // Redundancy sheet, section 5: an alert from 500 ms on, red from 2 s on.
+    if off > shown.state {
+        let ms = peer.offset_ms.unwrap_or_default();
+        (shown.state, shown.text) = (off, format!("Its clock differs by {ms} ms"));
+    }
     shown.running = shown.running.max(peer.running);
     shown.holds = peer.hold.as_ref().map(|hold| hold_text(hold, now));
     if let Some(standing) = &peer.standing {

@@ -8,7 +8,7 @@ use onealert_core::{
     peer_message::PeerMessage,
     time::Span,
     tuning::Tuning,
-    view::Belief,
+    view::{Belief, ClockLevel},
 };
 
 fn is_deliver(did: &Did) -> bool {
@@ -336,4 +336,18 @@ fn a_deprovisioned_server_halts_at_once_and_another_one_finishes() {
     let ticket = world.trigger(A, &self::page("another", 1));
     let refused = |did: &Did| *did == Did::Refused { ticket, reason: Refusal::Retired };
     assert!(world.when(A, refused).is_some());
+}
+
+/// Warned of at 100 ms, an alert at 500 ms, red at 2 s; a step back is told by the view alone.
+#[test]
+fn a_clock_that_differs_is_told_at_each_limit_of_the_sheet() {
+    let limits = [(90, ClockLevel::Fine), (150, ClockLevel::Warn), (700, ClockLevel::Alert), (2500, ClockLevel::Red)];
+    for (ahead, expected) in limits {
+        let mut world = World::of(&[A, B]);
+        world.server(B).ahead = ahead;
+        world.run(8000);
+        assert_eq!(world.node(A).peers()[0].clock, expected, "{ahead} ms");
+        let told = |did: &Did| matches!(did, Did::Notice(Notice::ClockOffset { level, .. }) if *level == expected);
+        assert_eq!(world.when(A, told).is_some(), expected > ClockLevel::Fine, "{ahead} ms");
+    }
 }

@@ -513,6 +513,10 @@ fn a_bell_that_nobody_could_ring_is_recorded_as_missed() {
     let accepted = Did::Accepted { ticket, degraded: false, duplicate: false };
     assert_eq!(world.answer(ticket).map(|(_, did)| did), Some(accepted));
     assert_eq!((world.reached(&bell), world.records(bell.id)), (vec![0], vec![(A, 0, Outcome::Missed)]));
+    assert!(
+        world.when(A, |did| *did == Did::Notice(Notice::Missed { activation: bell.id })).is_some(),
+        "somebody is told"
+    );
     let Some(Did::Ended(record)) = world.did.iter().map(|(_, _, did)| did).find(|did| matches!(did, Did::Ended(_)))
     else {
         panic!("a record is written");
