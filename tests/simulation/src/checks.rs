@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use onealert_core::{
     activation::EndpointState, config::OnTakeover, effect::Outcome, ids::ActivationId, knowledge::Knowledge,
+    life::Life, time::Span,
 };
 
 use crate::{
     history::{Activation, FaultKind, Rang},
     schedule::Weather,
+    server::Server,
     world::{World, id},
 };
 
@@ -69,6 +71,16 @@ pub(crate) fn may_begin(world: &World, at: usize, activation: ActivationId, atte
     check(world, "rules 6 and 9", verdict)
 }
 
+/// Rule 10: what expired is not begun any more, apart from what the drivers had in hand.
+pub(crate) fn not_too_late(world: &World, at: usize, activation: ActivationId) -> Result<(), Violation> {
+    const IN_HAND: Span = Span::secs(1);
+    let now = world.servers[at].clocks(world.now_us).wall;
+    let expires = world.history.activations.get(&activation).and_then(|seen| seen.content.expires);
+    let late = expires.is_some_and(|expires| expires + IN_HAND < now);
+    let what = || format!("server {at} starts an endpoint of {activation} at {now:?}, which expired at {expires:?}");
+    check(world, "rule 10", if late { Err(what()) } else { Ok(()) })
+}
+
 /// How many activations were accepted and have, in the end, an endpoint that neither rang nor has a reason why not, with
 /// nobody left who could still ring it. Those accepted as degraded are counted apart: one copy was all that was promised.
 pub(crate) fn lost(world: &World) -> (u64, u64) {
@@ -79,7 +91,10 @@ pub(crate) fn lost(world: &World) -> (u64, u64) {
             known.stopped || matches!(known.states[endpoint], EndpointState::Failed { .. })
         };
         // A server that is down keeps what its disk holds, and goes on when it is back.
-        let mut on_disk = world.servers.iter().filter(|server| server.node.is_none());
+        // One that waits to be promoted does too; what a deprovisioned one kept alone, went with it by an operator's word.
+        let keeps =
+            |server: &&Server| server.node.is_none() || matches!(server.copy.life, Life::Inert | Life::Restored);
+        let mut on_disk = world.servers.iter().filter(keeps);
         let waits = on_disk.any(|server| server.disk.contains_key(activation));
         let known = holders(world, *activation).next();
         let gone = (0..seen.rang.len()).any(|endpoint| {
@@ -221,7 +236,10 @@ fn i13_every_activation_has_a_record(world: &World, activation: ActivationId, se
 
 /// The running servers that know an activation, and what they know.
 fn holders(world: &World, activation: ActivationId) -> impl Iterator<Item = (usize, &Knowledge)> {
-    world.running().filter_map(move |(at, node)| Some((at, node.knowledge(activation)?)))
+    // A server that was deprovisioned, or waits to be promoted, knows and does nothing more.
+    let counts = |at: usize| !matches!(world.servers[at].copy.life, Life::Inert | Life::Restored);
+    let running = world.running().filter(move |(at, _)| counts(*at));
+    running.filter_map(move |(at, node)| Some((at, node.knowledge(activation)?)))
 }
 
 fn check(world: &World, invariant: &'static str, verdict: Verdict) -> Result<(), Violation> {

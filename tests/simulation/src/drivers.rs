@@ -8,6 +8,7 @@ use crate::{
     checks,
     doubled::{self, Cause, Knew, Rule},
     history::{Fault, FaultKind, Rang},
+    law,
     schedule::Weather,
     server::Delivery,
     world::{Event, World},
@@ -42,7 +43,9 @@ impl World {
             return;
         }
         delivery.running.insert(endpoint);
-        if let Err(violation) = checks::may_begin(self, at, activation, attempt) {
+        let may =
+            checks::may_begin(self, at, activation, attempt).and_then(|()| checks::not_too_late(self, at, activation));
+        if let Err(violation) = may.and_then(|()| law::i12_who_was_removed_delivers_nothing(self, at)) {
             self.violation.get_or_insert(violation);
         }
         let delay = self.draw("answer", at, endpoint).between(500, 250_000);

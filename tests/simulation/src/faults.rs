@@ -1,12 +1,13 @@
 //! Carries out what a schedule says.
 
 use onealert_core::{
-    config::OnTakeover,
+    config::{OnTakeover, Role},
     event::{Input, StopWhat},
     time::{Span, Wall},
 };
 
 use crate::{
+    copy::{Copy, Log},
     history::FaultKind,
     schedule::Happening,
     server::{Down, MORNING},
@@ -61,6 +62,31 @@ impl World {
                 self.servers[server].full_until_us = until;
                 self.history.fault(FaultKind::Disk, server, self.now_us, until);
             }
+            Happening::ClockJump { server, by_ms } => {
+                // Until the offset is known again.
+                self.history.fault(FaultKind::Clock, server, self.now_us, self.now_us + 10_000_000);
+                self.servers[server].clock.ahead_ms += by_ms;
+            }
+            Happening::Upgrade { server, to, back_after_ms } => {
+                if self.servers[server].node.is_some() {
+                    self.history.fault(FaultKind::Drain, server, self.now_us, self.now_us);
+                    self.servers[server].upgrade_to = Some(to);
+                    self.servers[server].leaving_ms = Some(back_after_ms);
+                    self.feed(server, Input::Drain);
+                }
+            }
+            Happening::Configure { at, rows } => {
+                let version = (self.now_us / 1000) as u32;
+                self.configure(at, rows, version);
+            }
+            Happening::Deprovision { server } => self.deprovision(server),
+            Happening::Promote { server, forced } => self.promote(server, forced),
+            Happening::Join { server } => self.join(server),
+            Happening::BackUp { server } => self.back_up(server),
+            Happening::Restore { server, back_after_ms } => self.restore(server, back_after_ms),
+            Happening::Reconfigure { server } => self.reconfigure(server),
+            Happening::HandEdit { server } => self.edit_by_hand(server),
+            Happening::Licence { secondaries } => self.licence = secondaries,
             Happening::Drain { server, back_after_ms } => {
                 if self.servers[server].node.is_some() {
                     self.servers[server].leaving_ms = Some(back_after_ms);
@@ -101,12 +127,22 @@ impl World {
             return;
         }
         self.go_down(at, Down::Power, Some(back_after_ms));
+        let told_primary = self.primary_of(at);
         self.history.touch_all();
         self.history.fault(FaultKind::DiskLost, at, self.now_us, self.now_us);
+        let database = self.database;
         let server = &mut self.servers[at];
         server.disk.clear();
         server.records.clear();
         server.incarnation += 1;
+        if server.copy.role(at) == Role::Primary {
+            // The publisher's configuration comes back from its mirror; without one it is a promotion that follows.
+            server.copy.log = Log::default();
+            return;
+        }
+        // Installed again by somebody who names the primary; what it had seen and written is gone.
+        let product = server.copy.product;
+        server.copy = Copy { told_primary, product, ..Copy::new(database) };
     }
 
     fn pause(&mut self, at: usize, for_ms: u64) {

@@ -55,6 +55,9 @@ pub enum FaultKind {
     Disk,
     Drain,
     FalseSuspicion,
+    Deprovisioned,
+    Restored,
+    Clock,
 }
 
 /// A fault and how long it lasted.

@@ -9,13 +9,20 @@
 //! ```
 
 pub mod checks;
+pub mod copy;
 pub mod doubled;
 mod drivers;
 mod faults;
+mod follow;
 pub mod history;
+pub mod law;
+pub mod lines;
+pub mod memory;
 mod network;
+mod office;
 pub mod planted;
 mod process;
+mod publish;
 mod random;
 pub mod schedule;
 mod server;
@@ -29,9 +36,11 @@ use std::{
 };
 
 use checks::Violation;
+use copy::Database;
 use doubled::{Kinds, Table};
 use planted::Planted;
 use schedule::{Pace, Schedule};
+use serde::{Deserialize, Serialize};
 use world::World;
 
 /// What came of one run.
@@ -164,8 +173,13 @@ impl fmt::Display for Totals {
 
 /// Runs one schedule. A panic of a node is a violation like any other.
 pub fn run(schedule: &Schedule, planted: Option<Planted>) -> Outcome {
+    run_on(Database::Memory, schedule, planted)
+}
+
+/// The same, with the configuration in databases of a kind.
+pub fn run_on(database: Database, schedule: &Schedule, planted: Option<Planted>) -> Outcome {
     let ran = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(schedule, planted, false);
+        let mut world = World::on(database, schedule, planted, false);
         let violation = world.run();
         let (lost, degraded_lost) = checks::lost(&world);
         let history = world.history();
@@ -208,6 +222,17 @@ pub fn run_schedules(from_seed: u64, count: u64) -> Totals {
     })
 }
 
+/// A schedule that was found to break something, kept as text: it means the same whatever is drawn from seeds later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was broken on purpose, if anything.
+    pub planted: Option<Planted>,
+    /// Which invariant noticed.
+    pub invariant: String,
+    /// What happened.
+    pub schedule: Schedule,
+}
+
 /// A failing seed, for people: which invariant broke, the small schedule, and how to see it again.
 pub fn explain(seed: u64) -> String {
     let schedule = Schedule::draw(seed);
@@ -216,8 +241,11 @@ pub fn explain(seed: u64) -> String {
         Some(Violation { invariant, what, at_us }) => format!("{invariant} at {} ms: {what}", at_us / 1000),
         None => "no violation".to_owned(),
     };
+    let kept = serde_json::to_string(&small).expect("a schedule is plain data");
     format!(
-        "seed {seed} breaks {}\nshrunk: {}\n{small}see it: ONEALERT_SEED={seed} cargo test -p simulation replay -- --nocapture\n",
+        "seed {seed} breaks {}\nshrunk: {}\n{small}see it: ONEALERT_SEED={seed} cargo test -p simulation replay -- \
+         --nocapture\nor from the shrunk schedule, kept in a file: ONEALERT_SCHEDULE=FILE cargo test -p simulation replay \
+         -- --nocapture\n{kept}\n",
         seen(&schedule),
         seen(&small)
     )

@@ -1,5 +1,7 @@
 //! Faults put in on purpose, between a node and its shell: each breaks one rule, and some invariant must notice.
 
+use serde::{Deserialize, Serialize};
+
 use onealert_core::{
     activation::{Deliverable, EndpointState},
     effect::{Output, Record},
@@ -9,7 +11,7 @@ use onealert_core::{
 };
 
 /// A rule that is broken on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Planted {
     /// "Accepted" is said as soon as the write is asked for, and without the word that there is one copy only.
     AcceptsBeforeDurable,
@@ -25,6 +27,26 @@ pub enum Planted {
     KeepsNoRecord,
     /// What a server writes of an activation says that every endpoint was reached.
     WritesWhatDidNotHappen,
+    /// The others are told of an end before the record of it is durable.
+    TellsOfTheEndEarly,
+    /// A server that was away goes on without having asked anybody.
+    AsksNobody,
+    /// No activation is ever too late.
+    SendsTooLate,
+    /// Records of a transaction are applied in another order than that of the log.
+    AppliesOutOfOrder,
+    /// A crash in the middle of a transaction leaves half of it.
+    AppliesByHalf,
+    /// What the primary says its digests are is not compared.
+    ChecksNoDigest,
+    /// A promoted server goes on in the generation of the old primary.
+    PromotesWithoutEpoch,
+    /// A primary that meets a later generation goes on taking configuration.
+    FencesNobody,
+    /// A restored server goes on with the numbers of its backup.
+    ReusesNumbersAfterRestore,
+    /// A server that is told that it was deprovisioned goes on sending.
+    RetiredStillDelivers,
 }
 
 impl Planted {
@@ -63,6 +85,28 @@ impl Planted {
                 outputs.retain(|output| !matches!(output, Output::Deliver { attempt, .. } if *attempt > 0));
             }
             Planted::KeepsNoRecord => outputs.retain(|output| !matches!(output, Output::Ended { .. })),
+            Planted::TellsOfTheEndEarly => {
+                let ended = outputs.iter().any(|output| matches!(output, Output::Ended { .. }));
+                let known = outputs.iter().find_map(|output| match output {
+                    Output::Persist { record: Record::Activation(known), .. } if known.ended.is_some() => Some(known),
+                    _ => None,
+                });
+                let Some(known) = known.filter(|_| ended).cloned() else { return };
+                for to in known.content.group.iter().copied().filter(|member| *member != me) {
+                    let message = PeerMessage::Push { knowledge: known.clone(), confirm: false };
+                    outputs.push(Output::Send { to, message });
+                }
+            }
+            // These are broken where the shell works, not between node and shell.
+            Planted::AsksNobody
+            | Planted::SendsTooLate
+            | Planted::AppliesOutOfOrder
+            | Planted::AppliesByHalf
+            | Planted::ChecksNoDigest
+            | Planted::PromotesWithoutEpoch
+            | Planted::FencesNobody
+            | Planted::ReusesNumbersAfterRestore
+            | Planted::RetiredStillDelivers => {}
             Planted::WritesWhatDidNotHappen => {
                 for output in outputs {
                     if let Output::Persist { record: Record::Activation(known), .. } = output {

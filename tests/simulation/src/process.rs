@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use onealert_core::{
     event::{Input, LinkSeen},
-    ids::ServerId,
     knowledge::Knowledge,
+    life::Life,
     node::Node,
 };
 
@@ -13,29 +13,32 @@ use crate::{
     history::FaultKind,
     network::Parcel,
     server::{Down, Server, Write},
-    world::{Event, World, id, standing, store},
+    world::{Event, World, id},
 };
 
 impl World {
     /// A server starts with what its disk holds.
     pub(crate) fn start(&mut self, at: usize) {
-        let peers: Vec<ServerId> = (0..self.servers.len()).filter(|peer| *peer != at).map(id).collect();
         for peer in 0..self.servers.len() {
             if peer != at && self.network.end(at, peer) {
                 self.feed(peer, Input::Link { peer: id(at), seen: LinkSeen::Lost });
             }
         }
+        self.servers[at].boot += 1;
+        self.start_copy(at);
+        let (standing, peers) = (self.standing(at), self.members_but(at));
         let server = &mut self.servers[at];
-        server.boot += 1;
         server.down = None;
         (server.disk_busy_us, server.disk_next_us) = (0, 0);
         let now = server.clocks(self.now_us);
         let restored: Vec<Knowledge> = server.disk.values().cloned().collect();
-        let standing = standing(now.wall);
         let node = Node::new(server.identity(id(at), now), self.tuning, peers, standing, restored, now);
         server.wake_us = node.next_wake().map(|_| self.now_us);
         server.node = Some(node);
         self.note(|| format!("--- server {at} starts"));
+        if matches!(self.servers[at].copy.life, Life::Inert | Life::Restored) {
+            self.feed(at, Input::Retire);
+        }
         for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
             if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
                 let delay = self.draw("bell", at, number).between(0, 40_000);
@@ -62,13 +65,7 @@ impl World {
         let full = self.now_us < self.servers[at].full_until_us;
         let server = &mut self.servers[at];
         let writes: VecDeque<Write> = std::mem::take(&mut server.writes);
-        for write in writes.into_iter().take(kept) {
-            match write {
-                Write::Ended(record) => server.records.push(*record),
-                Write::Record { record, .. } if !full => store(server, *record),
-                Write::Record { .. } => {}
-            }
-        }
+        let reached = server.copy.jobs.pop_front().filter(|_| !full);
         server.node = None;
         server.down = Some(down);
         server.boot += 1;
@@ -78,7 +75,23 @@ impl World {
         server.took_over.clear();
         server.wake_us = None;
         server.leaving_ms = None;
+        if let Some(to) = server.upgrade_to.take() {
+            server.copy.product = to;
+        }
         let boot = server.boot;
+        self.lines_of_the_dead_end(at, down == Down::Power);
+        for write in writes.into_iter().take(kept) {
+            match write {
+                Write::Ended(record) => self.recorded(at, *record),
+                Write::Record { record, .. } if !full => self.store(at, *record),
+                Write::Record { .. } => {}
+            }
+        }
+        // The transaction that was being written is there or not; nobody was told.
+        if let Some((_, job)) = reached.filter(|_| self.draw("reached", at, 0).chance(50)) {
+            self.reached(at, job);
+        }
+        self.servers[at].copy.forget_process();
         self.history.gone(at);
         // Until it is back.
         self.history.fault(FaultKind::Crash, at, self.now_us, u64::MAX);

@@ -82,12 +82,44 @@ pub enum Happening {
     FullDisk { server: usize, for_ms: u64 },
     /// A server is asked to stop in good order, and comes back.
     Drain { server: usize, back_after_ms: u64 },
+    /// A server is stopped in good order and comes back in another version.
+    Upgrade { server: usize, to: u64, back_after_ms: u64 },
+    /// A machine's wall clock is set.
+    ClockJump { server: usize, by_ms: i64 },
+    /// An administrator writes so many rows in one transaction, asking this server.
+    Configure { at: usize, rows: usize },
+    /// An administrator takes a server out.
+    Deprovision { server: usize },
+    /// An operator promotes a server, also while a primary lives if `forced`.
+    Promote { server: usize, forced: bool },
+    /// An operator joins a server that is fenced, restored or deprovisioned.
+    Join { server: usize },
+    /// A backup of a server is kept.
+    BackUp { server: usize },
+    /// The last backup of a server is restored on it.
+    Restore { server: usize, back_after_ms: u64 },
+    /// A secondary's copy is built anew.
+    Reconfigure { server: usize },
+    /// Somebody changes a row with a database tool.
+    HandEdit { server: usize },
+    /// The licence is changed to so many secondaries.
+    Licence { secondaries: u32 },
 }
 
 impl Happening {
     /// Whether it is a fault rather than something that people do.
     pub fn is_fault(&self) -> bool {
-        !matches!(self, Happening::Page { .. } | Happening::Bell { .. } | Happening::Stop { .. })
+        !matches!(
+            self,
+            Happening::Page { .. }
+                | Happening::Bell { .. }
+                | Happening::Stop { .. }
+                | Happening::Configure { .. }
+                | Happening::BackUp { .. }
+                | Happening::Reconfigure { .. }
+                | Happening::Licence { .. }
+                | Happening::Join { .. }
+        )
     }
 }
 
@@ -141,6 +173,7 @@ impl Schedule {
         } else {
             schedule.draw_aimed(&mut random);
         }
+        schedule.draw_office(&mut other);
         // The order of what happens at one moment is part of the schedule.
         schedule.events.sort_by_key(|(at, _)| *at);
         schedule
@@ -173,6 +206,71 @@ impl Schedule {
             let at = random.between(1400, 61_500);
             let fault = fault(random, self.weather, self.clocks.len(), &mut disks);
             self.events.push((at, fault));
+        }
+    }
+
+    /// What administrators and operators do meanwhile.
+    fn draw_office(&mut self, random: &mut Random) {
+        let servers = self.clocks.len();
+        let last = self.events.iter().map(|(at, _)| *at).max().unwrap_or(2000).max(4000);
+        for _ in 0..random.between(1, if self.pace == Pace::Minute { 10 } else { 3 }) {
+            // Mostly at the primary, where it is allowed.
+            let at = if random.chance(70) { 0 } else { random.index(servers) };
+            let rows = random.between(1, 6) as usize;
+            self.events.push((random.between(1500, last), Happening::Configure { at, rows }));
+        }
+        if random.chance(10) {
+            let at_ms = random.between(1500, last);
+            self.events.push((at_ms, Happening::Reconfigure { server: random.index(servers) }));
+        }
+        if self.weather == Weather::Storm {
+            self.draw_operators(random, last);
+        }
+        // Where a process dies, a transaction is often under way.
+        let dies = |what: &Happening| matches!(what, Happening::Kill { .. } | Happening::PowerLoss { .. });
+        let deaths: Vec<u64> = self.events.iter().filter(|(_, what)| dies(what)).map(|(at_ms, _)| *at_ms).collect();
+        for at_ms in deaths {
+            if random.chance(50) {
+                let just_before = at_ms - random.between(3, 25);
+                self.events.push((just_before, Happening::Configure { at: 0, rows: random.between(2, 6) as usize }));
+            }
+        }
+    }
+
+    fn draw_operators(&mut self, random: &mut Random, last: u64) {
+        let servers = self.clocks.len();
+        let mut disks = self.events.iter().all(|(_, what)| !matches!(what, Happening::DiskLost { .. }));
+        for _ in 0..random.between(0, 2) {
+            let at_ms = random.between(1500, last);
+            let (server, back_after_ms) = (random.index(servers), random.between(300, 3000));
+            let what = match random.between(0, 99) {
+                0..=19 => Happening::Promote { server, forced: random.chance(50) },
+                20..=34 => Happening::Upgrade { server, to: random.between(1, 2), back_after_ms },
+                35..=44 => Happening::HandEdit { server },
+                45..=54 => Happening::ClockJump { server, by_ms: random.between(0, 4000) as i64 - 2000 },
+                55..=69 if disks => {
+                    disks = false;
+                    Happening::Deprovision { server }
+                }
+                55..=74 => Happening::Licence { secondaries: random.between(0, 3) as u32 },
+                _ => {
+                    self.events.push((random.between(1500, at_ms), Happening::BackUp { server }));
+                    Happening::Restore { server, back_after_ms }
+                }
+            };
+            let follows = match &what {
+                Happening::Restore { server, .. } if random.chance(70) => {
+                    Some(Happening::Promote { server: *server, forced: true })
+                }
+                Happening::Promote { .. } | Happening::Deprovision { .. } | Happening::Restore { .. } => {
+                    random.chance(60).then(|| Happening::Join { server: random.index(servers) })
+                }
+                _ => None,
+            };
+            self.events.push((at_ms, what));
+            if let Some(follows) = follows {
+                self.events.push((at_ms + random.between(3500, 9000), follows));
+            }
         }
     }
 

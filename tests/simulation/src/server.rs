@@ -11,7 +11,10 @@ use onealert_core::{
     time::{Mono, Now, Span, Wall},
 };
 
-use crate::schedule::Clock;
+use crate::{
+    copy::{Copy, Database},
+    schedule::Clock,
+};
 
 /// When every run begins, by a right clock.
 pub const MORNING: i64 = 1_800_000_000_000;
@@ -71,16 +74,22 @@ pub struct Server {
     pub full_until_us: u64,
     /// Deliveries by activation and attempt.
     pub deliveries: BTreeMap<(ActivationId, u32), Delivery>,
+    /// Its configuration, generations and activity log.
+    pub copy: Copy,
+    /// When the configuration database has done what it was given.
+    pub store_busy_us: u64,
     /// By which rule it took over which attempt, in this life.
     pub took_over: BTreeMap<(ActivationId, u32), TakeoverReason>,
     /// When it wants its next tick, in the world's time.
     pub wake_us: Option<u64>,
+    /// The version in which it comes back.
+    pub upgrade_to: Option<u64>,
     /// It stops as soon as it is drained, and comes back this long after.
     pub leaving_ms: Option<u64>,
 }
 
 impl Server {
-    pub fn new(clock: Clock) -> Server {
+    pub fn new(clock: Clock, database: Database) -> Server {
         Server {
             node: None,
             down: Some(Down::Process),
@@ -97,8 +106,11 @@ impl Server {
             slow_until_us: 0,
             full_until_us: 0,
             deliveries: BTreeMap::new(),
+            copy: Copy::new(database),
+            store_busy_us: 0,
             took_over: BTreeMap::new(),
             wake_us: None,
+            upgrade_to: None,
             leaving_ms: None,
         }
     }

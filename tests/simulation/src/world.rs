@@ -5,20 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use onealert_core::{
     activation::{Content, activation_id},
     config::{OnTakeover, Priority},
-    effect::{DownReason, Notice, Output, Record, Ticket},
+    effect::{DownReason, Ended, Notice, Output, Record, Ticket},
     event::{Input, LinkSeen},
     ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
+    life::Deed,
+    lineage::PrimaryAddress,
+    members,
     node::Node,
-    peer_message::Standing,
-    replicate::{Digests, Position},
+    peer_message::{PeerMessage, Standing},
+    replicate::{Digests, Enrolment, Position},
     time::{Mono, Span, Wall},
     tuning::Tuning,
-    version::VersionSet,
 };
 
 use crate::{
     checks::{self, Violation},
+    copy::Database,
     history::{Accepted, FaultKind, History},
+    law::{self, Law},
+    lines::Talk,
     network::{Network, Parcel},
     planted::Planted,
     random::Random,
@@ -64,6 +69,18 @@ pub(crate) enum Event {
     Starts { at: usize, boot: u64 },
     /// A machine that stood still goes on.
     Wakes { at: usize, boot: u64 },
+    /// A secondary calls its primary for configuration.
+    Calls { at: usize, boot: u64 },
+    /// A message of a synchronisation connection reaches the end of its way.
+    Talks { from: usize, to: usize, line: u64, talk: Box<Talk> },
+    /// A side says where it stands.
+    Beats { at: usize, boot: u64, peer: usize, line: u64 },
+    /// A side learns that a synchronisation connection is over.
+    LineEnds { at: usize, peer: usize, line: u64 },
+    /// The oldest work for the configuration database is done.
+    Stored { at: usize, boot: u64 },
+    /// A server looks whether its rows are what was committed.
+    Scrubs { at: usize, boot: u64 },
 }
 
 /// One simulated installation.
@@ -75,7 +92,15 @@ pub struct World {
     pub(crate) network: Network,
     pub(crate) history: History,
     pub(crate) steps: u64,
-    planted: Option<Planted>,
+    pub(crate) planted: Option<Planted>,
+    pub(crate) database: Database,
+    pub(crate) law: Law,
+    /// How many secondaries the licence allows.
+    pub(crate) licence: u32,
+    /// Counts the synchronisation connections.
+    pub(crate) lines: u64,
+    /// When the last message of each way of them arrives: none overtakes it.
+    pub(crate) talk_last_us: BTreeMap<(usize, usize), u64>,
     queue: BTreeMap<(u64, u64), Event>,
     order: u64,
     tickets: u64,
@@ -91,16 +116,26 @@ pub struct World {
 impl World {
     /// The installation of a schedule, its servers just started.
     pub fn new(schedule: &Schedule, planted: Option<Planted>, traced: bool) -> World {
+        World::on(Database::Memory, schedule, planted, traced)
+    }
+
+    /// The same, with the configuration in databases of a kind.
+    pub fn on(database: Database, schedule: &Schedule, planted: Option<Planted>, traced: bool) -> World {
         let tuning = Tuning::default();
         let tuning = if schedule.hold_down { Ok(tuning) } else { tuning.with_hold_down(Span(0)) };
         let mut world = World {
             schedule: schedule.clone(),
             now_us: 0,
-            servers: schedule.clocks.iter().map(|clock| Server::new(*clock)).collect(),
+            servers: schedule.clocks.iter().map(|clock| Server::new(*clock, database)).collect(),
             network: Network::new(schedule.clocks.len(), schedule.slowest_way_us),
             history: History::default(),
             steps: 0,
             planted,
+            database,
+            law: Law::default(),
+            licence: 8,
+            lines: 0,
+            talk_last_us: BTreeMap::new(),
             queue: BTreeMap::new(),
             order: 0,
             tickets: 0,
@@ -113,6 +148,7 @@ impl World {
         for (place, (at_ms, _)) in schedule.events.iter().enumerate() {
             world.at(at_ms * 1000, Event::Happens(place));
         }
+        world.install();
         for server in 0..world.servers.len() {
             world.start(server);
         }
@@ -146,7 +182,7 @@ impl World {
             }
         }
         if self.violation.is_none() {
-            self.violation = checks::at_the_end(self).err();
+            self.violation = checks::at_the_end(self).and_then(|()| law::at_the_end(self)).err();
         }
         self.violation.clone()
     }
@@ -261,7 +297,28 @@ impl World {
                     self.tick(at);
                 }
             }
-            Event::Written { .. }
+            Event::Calls { at, boot } if self.lives(at, boot) => self.call(at),
+            Event::Talks { from, to, line, talk } => self.talked(from, to, line, *talk),
+            Event::Beats { at, boot, peer, line } if self.lives(at, boot) => self.beats(at, peer, line),
+            Event::LineEnds { at, peer, line } => self.line_ends(at, peer, line),
+            Event::Stored { at, boot } if self.lives(at, boot) => {
+                if self.servers[at].paused {
+                    self.after(20_000, Event::Stored { at, boot });
+                } else {
+                    self.stored(at);
+                }
+            }
+            Event::Scrubs { at, boot } if self.lives(at, boot) => {
+                if !self.servers[at].paused {
+                    self.scrub(at);
+                }
+                self.scrub_later(at);
+            }
+            Event::Calls { .. }
+            | Event::Beats { .. }
+            | Event::Stored { .. }
+            | Event::Scrubs { .. }
+            | Event::Written { .. }
             | Event::Begins { .. }
             | Event::Answered { .. }
             | Event::Ends { .. }
@@ -321,6 +378,11 @@ impl World {
                 }
             }
             Output::Accepted { .. } | Output::Refused { .. } => {}
+            Output::Send { to, message: PeerMessage::Ask { round, .. } }
+                if self.planted == Some(Planted::AsksNobody) =>
+            {
+                self.feed(at, Input::Message { from: to, message: PeerMessage::Told { round } });
+            }
             Output::Send { to, message } => self.post(at, place(to), Parcel::Message(Box::new(message))),
             Output::Persist { ticket, record } => self.write(at, Write::Record { ticket, record: Box::new(record) }),
             Output::Ended { record } => self.write(at, Write::Ended(record)),
@@ -355,7 +417,16 @@ impl World {
             }
             Parcel::Message(message) => Input::Message { from: id(from), message: *message },
         };
+        let heard = match &input {
+            Input::Message { message: PeerMessage::Heartbeat(heartbeat), .. } if !self.servers[to].paused => {
+                Some(heartbeat.standing.generation.clone())
+            }
+            _ => None,
+        };
         self.feed(to, input);
+        if let Some(heard) = heard.filter(|_| self.servers[to].node.is_some()) {
+            self.meet(to, from, &heard);
+        }
     }
 
     /// A write is given to the disk, which does together what came while it was busy.
@@ -379,24 +450,95 @@ impl World {
         let server = &mut self.servers[at];
         let Some(write) = server.writes.pop_front() else { return };
         let input = match write {
-            Write::Ended(record) => {
-                server.records.push(*record);
-                return;
-            }
+            Write::Ended(record) => return self.recorded(at, *record),
             Write::Record { ticket, .. } if full => {
                 Input::PersistFailed { ticket, reason: "no space left on device".to_owned() }
             }
             Write::Record { ticket, record } => {
-                store(server, *record);
+                self.store(at, *record);
                 Input::Persisted { ticket }
             }
         };
         self.feed(at, input);
     }
 
+    /// The record of an activation's end is durable.
+    pub(crate) fn recorded(&mut self, at: usize, record: Ended) {
+        let Ended { content, outcome, .. } = &record;
+        self.log_end(at, &content.name.clone(), *outcome);
+        law::recorded(self, at);
+        self.servers[at].records.push(record);
+    }
+
+    /// What is known of an activation is durable. Attempts never go backwards (I10).
+    pub(crate) fn store(&mut self, at: usize, record: Record) {
+        let disk = &mut self.servers[at].disk;
+        match record {
+            Record::Activation(known) => {
+                let id = known.content.id;
+                let attempt = known.attempt;
+                let before = disk.insert(id, *known).map_or(0, |before| before.attempt);
+                if before > attempt {
+                    self.violate("I10", format!("server {at} stores attempt {attempt} of {id} after {before}"));
+                }
+            }
+            Record::Forget(id) => {
+                disk.remove(&id);
+            }
+        }
+    }
+
+    /// What a server tells its peers of itself.
+    pub(crate) fn standing(&self, at: usize) -> Standing {
+        let server = &self.servers[at];
+        let copy = &server.copy;
+        let nowhere = Position { epoch: EpochId(0), lsn: 0, digests: Digests::default() };
+        Standing {
+            position: copy.position.clone().unwrap_or(nowhere),
+            newest_epoch: copy.seen.last().copied().unwrap_or(EpochId(0)),
+            versions: copy.versions(),
+            started: server.clocks(self.now_us).wall,
+            status: String::new(),
+            generation: copy.generation(),
+            health: Default::default(),
+        }
+    }
+
+    /// Whether a server's edited rows will be mended: it follows a primary, or is one.
+    pub(crate) fn mends(&self, at: usize) -> bool {
+        let now = self.servers[at].clocks(self.now_us).mono;
+        let writes = self.servers[at].is_awake() && self.servers[at].copy.may(at, now, Deed::Configure);
+        writes || self.followers().any(|(follower, _)| follower == at)
+    }
+
+    /// The secondaries that can have the configuration of the primary that they know, and which one that is.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.running().filter_map(|(at, _)| {
+            let (server, copy) = (&self.servers[at], &self.servers[at].copy);
+            let primary = place(self.primary_of(at)?.server);
+            let (other, theirs) = (&self.servers[primary], &self.servers[primary].copy);
+            let now = |server: &Server| server.clocks(self.now_us).mono;
+            let reached = server.is_awake() && other.is_awake() && !self.network.is_cut(at, primary);
+            let welcome = members::enrolment(&theirs.config, id(at), self.licence) == Enrolment::Enrolled;
+            let follows = copy.may(at, now(server), Deed::Follow) && theirs.may(primary, now(other), Deed::Publish);
+            let same = copy.product == theirs.product && !copy.seen.iter().any(|epoch| !theirs.seen.contains(epoch));
+            (reached && welcome && follows && same).then_some((at, primary))
+        })
+    }
+
+    /// Whom a server follows, as far as it knows.
+    pub(crate) fn primary_of(&self, at: usize) -> Option<PrimaryAddress> {
+        let copy = &self.servers[at].copy;
+        let primary = copy.told_primary.clone().or_else(|| copy.config.primary().map(PrimaryAddress::from));
+        primary.filter(|primary| primary.server != id(at))
+    }
+
     /// A trigger event reaches a server.
-    pub(crate) fn trigger(&mut self, at: usize, content: Content) {
+    pub(crate) fn trigger(&mut self, at: usize, mut content: Content) {
         self.history.asked(&content, self.now_us);
+        if self.planted == Some(Planted::SendsTooLate) {
+            content.expires = None;
+        }
         let ticket = self.ticket();
         self.feed(at, Input::Trigger { ticket, content });
     }
@@ -422,7 +564,12 @@ impl World {
             let Some(node) = &server.node else { return false };
             !server.writes.is_empty() || node.is_resuming() || node.activations().any(|known| known.ended.is_none())
         };
-        !others && !self.servers.iter().any(busy)
+        let behind = || {
+            let mut followers = self.followers();
+            followers.any(|(at, primary)| self.servers[at].copy.position != self.servers[primary].copy.position)
+        };
+        let edited = || self.law.edited.iter().any(|at| self.mends(*at));
+        !others && !self.servers.iter().any(busy) && !behind() && !edited()
     }
 
     fn lives(&self, at: usize, boot: u64) -> bool {
@@ -484,36 +631,5 @@ pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wa
         on_takeover: OnTakeover::Replay,
         payload: "{}".into(),
         drill: None,
-    }
-}
-
-pub(crate) fn store(server: &mut Server, record: Record) {
-    match record {
-        Record::Activation(known) => {
-            server.disk.insert(known.content.id, *known);
-        }
-        Record::Forget(id) => {
-            server.disk.remove(&id);
-        }
-    }
-}
-
-pub(crate) fn standing(started: Wall) -> Standing {
-    let version = semver::Version::new(0, 1, 0);
-    Standing {
-        position: Position { epoch: EpochId(7), lsn: 12, digests: Digests::default() },
-        newest_epoch: EpochId(7),
-        versions: VersionSet {
-            product: version.clone(),
-            schema: 1,
-            protocol: 1,
-            platform: String::new(),
-            plugin_api: version,
-            drivers: BTreeMap::new(),
-        },
-        started,
-        status: String::new(),
-        generation: Default::default(),
-        health: Default::default(),
     }
 }

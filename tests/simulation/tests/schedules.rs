@@ -3,9 +3,11 @@
 use std::env;
 
 use simulation::{
+    Finding,
+    copy::Database,
     explain,
     planted::Planted,
-    run, run_schedules,
+    run, run_on, run_schedules,
     schedule::{Schedule, Weather},
     shrink::shrink,
     world::World,
@@ -14,6 +16,8 @@ use simulation::{
 /// Where the ordinary run begins. Another beginning and more of them: `ONEALERT_SEED`, `ONEALERT_SCHEDULES`.
 const FIRST: u64 = 1;
 const SCHEDULES: u64 = 10_000;
+/// Where schedules that broke something are kept.
+const FOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/found");
 
 fn seed_from_environment() -> Option<u64> {
     let text = env::var("ONEALERT_SEED").ok()?;
@@ -41,14 +45,17 @@ fn ten_thousand_schedules_break_no_invariant() {
     }
 }
 
-/// Shows one seed, step by step: the one of `ONEALERT_SEED`.
+/// Shows one run, step by step: of the seed in `ONEALERT_SEED`, or of the schedule in the file `ONEALERT_SCHEDULE`.
 #[test]
 fn replay() {
-    let Some(seed) = seed_from_environment() else {
-        println!("ONEALERT_SEED names no seed: nothing to replay");
+    let kept = env::var("ONEALERT_SCHEDULE").ok().map(|file| {
+        let text = std::fs::read_to_string(&file).expect("ONEALERT_SCHEDULE names a file");
+        serde_json::from_str::<Schedule>(&text).expect("a schedule as explain() writes it")
+    });
+    let Some(schedule) = kept.or_else(|| seed_from_environment().map(Schedule::draw)) else {
+        println!("neither ONEALERT_SEED nor ONEALERT_SCHEDULE names anything: nothing to replay");
         return;
     };
-    let schedule = Schedule::draw(seed);
     let small = if run(&schedule, None).violation.is_some() { shrink(&schedule, None) } else { schedule };
     let mut world = World::new(&small, None, true);
     let violation = world.run();
@@ -60,23 +67,46 @@ fn replay() {
     assert_eq!(violation, None);
 }
 
-/// A seed that broke an invariant once, kept because it found a fault in the rules as they were written.
-fn stays_whole(seed: u64) {
-    let outcome = run(&Schedule::draw(seed), None);
-    assert_eq!(outcome.violation, None, "{}", explain(seed));
+/// Every schedule that was kept, in `tests/found`: with what was broken in it the same invariant still notices, and
+/// without it nothing breaks. A change of the simulator, of what it draws or of what it checks does not get past this.
+#[test]
+fn what_was_found_once_is_found_again() {
+    let mut found: Vec<_> =
+        std::fs::read_dir(FOUND).expect("the findings").map(|file| file.expect("a file").path()).collect();
+    found.sort();
+    assert!(found.len() >= 10, "{} findings", found.len());
+    for file in found {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let Finding { planted, invariant, schedule } = serde_json::from_str(&text).expect("a finding");
+        let seen = run(&schedule, planted).violation.map(|violation| violation.invariant);
+        if planted.is_some() {
+            assert_eq!(seen, Some(invariant.as_str()), "{}\n{schedule}", file.display());
+        }
+        let whole = run(&schedule, None);
+        assert_eq!(whole.violation, None, "{}\n{schedule}", file.display());
+    }
 }
 
-/// Seeds 385 and 651: the owner told the others of the end and died with the only record of it.
+/// The same kinds of schedule with the real configuration database, in files.
 #[test]
-fn an_owner_that_dies_while_it_writes_its_record_leaves_a_record_behind() {
-    stays_whole(385);
-    stays_whole(651);
-}
-
-/// Seed 5801: the only server of the group came back and went on beside the ingress server, which had taken over.
-#[test]
-fn a_returning_group_of_one_asks_the_ingress_server_before_it_goes_on() {
-    stays_whole(5801);
+fn three_hundred_schedules_hold_with_the_real_database() {
+    // Editing rows by hand is done to the database in memory only.
+    let by_hand = |schedule: &Schedule| {
+        schedule.events.iter().any(|(_, what)| matches!(what, simulation::schedule::Happening::HandEdit { .. }))
+    };
+    let schedules: Vec<Schedule> =
+        (100_000..).map(Schedule::draw).filter(|schedule| !by_hand(schedule)).take(300).collect();
+    let half = |first: usize| {
+        for schedule in schedules.iter().skip(first).step_by(2) {
+            let outcome = run_on(Database::Sqlite, schedule, None);
+            assert_eq!(outcome.violation, None, "seed {}\n{schedule}", schedule.seed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(1));
+        half(0);
+        other.join().expect("the other half holds too");
+    });
 }
 
 #[test]
@@ -105,7 +135,7 @@ fn schedules_of_every_weather_are_drawn() {
 
 /// The invariant that notices a planted fault, and within how many schedules.
 fn noticed(planted: Planted, by: &[&str]) {
-    const PATIENCE: u64 = 300;
+    const PATIENCE: u64 = 500;
     let found = (1..=PATIENCE).map(Schedule::draw).find_map(|schedule| {
         let violation = run(&schedule, Some(planted)).violation?;
         by.contains(&violation.invariant).then_some((schedule, violation))
@@ -115,6 +145,12 @@ fn noticed(planted: Planted, by: &[&str]) {
     };
     let small = shrink(&schedule, Some(planted));
     println!("{planted:?} breaks {}: {}\n{small}", violation.invariant, violation.what);
+    if env::var_os("ONEALERT_KEEP_FINDINGS").is_some() {
+        let invariant = violation.invariant.to_owned();
+        let finding = Finding { planted: Some(planted), invariant, schedule: small.clone() };
+        let text = serde_json::to_string_pretty(&finding).expect("plain data");
+        std::fs::write(format!("{FOUND}/{planted:?}.json"), text + "\n").expect("the folder takes a file");
+    }
     assert!(small.events.len() <= schedule.events.len());
     let again = run(&small, Some(planted)).violation.expect("a shrunk schedule still fails");
     assert_eq!(again.invariant, violation.invariant);
@@ -153,4 +189,54 @@ fn an_ended_activation_without_a_record_is_noticed() {
 #[test]
 fn writing_what_did_not_happen_is_noticed() {
     noticed(Planted::WritesWhatDidNotHappen, &["I2"]);
+}
+
+#[test]
+fn telling_of_an_end_before_its_record_is_durable_is_noticed() {
+    noticed(Planted::TellsOfTheEndEarly, &["I13"]);
+}
+
+#[test]
+fn going_on_without_having_asked_is_noticed() {
+    noticed(Planted::AsksNobody, &["I4", "I5", "rules 6 and 9"]);
+}
+
+#[test]
+fn sending_what_is_too_late_is_noticed() {
+    noticed(Planted::SendsTooLate, &["rule 10"]);
+}
+
+#[test]
+fn applying_records_out_of_order_is_noticed() {
+    noticed(Planted::AppliesOutOfOrder, &["I7", "I8"]);
+}
+
+#[test]
+fn half_a_transaction_is_noticed() {
+    noticed(Planted::AppliesByHalf, &["I8"]);
+}
+
+#[test]
+fn a_copy_that_is_never_compared_is_noticed() {
+    noticed(Planted::ChecksNoDigest, &["I8"]);
+}
+
+#[test]
+fn a_promotion_within_the_old_generation_is_noticed() {
+    noticed(Planted::PromotesWithoutEpoch, &["I7", "I9"]);
+}
+
+#[test]
+fn a_primary_that_was_left_behind_and_goes_on_is_noticed() {
+    noticed(Planted::FencesNobody, &["I9"]);
+}
+
+#[test]
+fn numbers_used_twice_after_a_restore_is_noticed() {
+    noticed(Planted::ReusesNumbersAfterRestore, &["I10"]);
+}
+
+#[test]
+fn a_removed_server_that_goes_on_is_noticed() {
+    noticed(Planted::RetiredStillDelivers, &["I12"]);
 }
