@@ -9,7 +9,7 @@ use onealert_core::{
 };
 
 use crate::{
-    history::{Activation, FaultKind, Rang},
+    history::{Activation, Fault, FaultKind, Rang},
     schedule::Weather,
     server::Server,
     world::{World, id},
@@ -76,7 +76,10 @@ pub(crate) fn not_too_late(world: &World, at: usize, activation: ActivationId) -
     const IN_HAND: Span = Span::secs(1);
     let now = world.servers[at].clocks(world.now_us).wall;
     let expires = world.history.activations.get(&activation).and_then(|seen| seen.content.expires);
-    let late = expires.is_some_and(|expires| expires + IN_HAND < now);
+    // A clock that was set makes anything late.
+    let set = |fault: &Fault| fault.kind == FaultKind::Clock && fault.server == at && fault.until_us >= world.now_us;
+    let clock_was_set = world.history.faults.iter().any(set);
+    let late = !clock_was_set && expires.is_some_and(|expires| expires + IN_HAND < now);
     let what = || format!("server {at} starts an endpoint of {activation} at {now:?}, which expired at {expires:?}");
     check(world, "rule 10", if late { Err(what()) } else { Ok(()) })
 }

@@ -37,7 +37,7 @@ impl World {
                 bell.on_takeover = OnTakeover::SkipStarted;
                 self.pages.insert(page, bell.id);
                 self.history.bells.push(bell.clone());
-                for at in group.iter().copied() {
+                for at in group.iter().copied().filter(|at| self.has_plans(*at)).collect::<Vec<_>>() {
                     let delay = self.draw("bell", at, page as usize).between(0, 40_000);
                     self.after(delay, Event::Rings { at, content: Box::new(bell.clone()) });
                 }
@@ -100,7 +100,8 @@ impl World {
     /// A page comes in. A caller whose server does not answer tries the next one, as a telephone exchange tries its trunks.
     fn page(&mut self, page: u32, at: usize, group: &[usize], endpoints: usize, expires_ms: Option<u64>) {
         let count = self.servers.len();
-        let answering = (0..count).map(|step| (at + step) % count).find(|at| self.servers[*at].is_awake());
+        let answering =
+            (0..count).map(|step| (at + step) % count).find(|at| self.servers[*at].is_awake() && self.has_plans(*at));
         let at = answering.unwrap_or(at);
         let mut page_content = content(page, group, endpoints, self.wall(at));
         page_content.expires = expires_ms.map(|ms| page_content.accepted + Span::millis(ms));

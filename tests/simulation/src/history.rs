@@ -58,6 +58,7 @@ pub enum FaultKind {
     Deprovisioned,
     Restored,
     Clock,
+    Promoted,
 }
 
 /// A fault and how long it lasted.

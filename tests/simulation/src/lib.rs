@@ -1,12 +1,9 @@
 //! A seeded simulator around the servers' minds: thousands of schedules of faults, and the invariants that must hold in all.
 //!
 //! Reading order: [`schedule`] says what can happen, [`world`] runs it with `network` and `server`, `faults` carries
-//! out what the schedule says, [`checks`] judges by what [`history`] saw, [`shrink`] makes a failing schedule small. A seed
-//! gives the same run for ever:
-//!
-//! ```text
-//! ONEALERT_SEED=17 cargo test -p simulation replay -- --nocapture
-//! ```
+//! out what the schedule says, [`checks`] judges by what [`history`] saw, [`shrink`] makes a failing schedule small. A server's
+//! configuration is in [`copy`]; `office` does what operators do with it, [`lines`], `follow` and `publish` bring it to the
+//! others, [`law`] judges it. `README.md` says what is modelled and what is not.
 
 pub mod checks;
 pub mod copy;

@@ -323,6 +323,8 @@ impl World {
                 store.commit(&Commit::new(now.wall, changes)).expect("well-formed rows");
                 copy.told_primary = None;
                 copy.follow.streaming = false;
+                self.history.fault(FaultKind::Promoted, at, self.now_us, self.now_us);
+                let copy = &mut self.servers[at].copy;
                 if std::mem::take(&mut copy.life) == Life::Restored {
                     // What was retired starts anew.
                     self.go_down(at, Down::Process, Some(100));
@@ -348,6 +350,11 @@ impl World {
         }
         self.moved(at);
         self.feed_everybody(at);
+    }
+
+    /// Whether a server knows any notification: one that lost its configuration and has not got it back has none.
+    pub(crate) fn has_plans(&self, at: usize) -> bool {
+        !self.servers[at].copy.config.servers.is_empty()
     }
 
     /// Who the other servers of the installation are. A server without configuration knows whom it was told to follow.

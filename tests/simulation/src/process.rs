@@ -40,7 +40,7 @@ impl World {
             self.feed(at, Input::Retire);
         }
         for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
-            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
+            if self.has_plans(at) && bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
                 let delay = self.draw("bell", at, number).between(0, 40_000);
                 self.after(delay, Event::Rings { at, content: Box::new(bell) });
             }
@@ -136,7 +136,9 @@ impl World {
             // Whoever starts first dials.
             return;
         }
-        let cut = self.network.is_cut(a, b);
+        // Who is not in the other's configuration is not let in.
+        let strangers = !self.members_but(a).contains(&id(b)) || !self.members_but(b).contains(&id(a));
+        let cut = strangers || self.network.is_cut(a, b);
         if !cut && one.is_awake() && other.is_awake() {
             self.network.connect(a, b);
             for (from, to) in [(a, b), (b, a)] {

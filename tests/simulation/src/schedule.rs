@@ -240,12 +240,17 @@ impl Schedule {
     fn draw_operators(&mut self, random: &mut Random, last: u64) {
         let servers = self.clocks.len();
         let mut disks = self.events.iter().all(|(_, what)| !matches!(what, Happening::DiskLost { .. }));
+        // Two rival promotions of one generation are left out: see the README.
+        let mut promotions = true;
         for _ in 0..random.between(0, 2) {
             let at_ms = random.between(1500, last);
             let (server, back_after_ms) = (random.index(servers), random.between(300, 3000));
             let what = match random.between(0, 99) {
-                0..=19 => Happening::Promote { server, forced: random.chance(50) },
-                20..=34 => Happening::Upgrade { server, to: random.between(1, 2), back_after_ms },
+                0..=19 if promotions => {
+                    promotions = false;
+                    Happening::Promote { server, forced: random.chance(50) }
+                }
+                0..=34 => Happening::Upgrade { server, to: random.between(1, 2), back_after_ms },
                 35..=44 => Happening::HandEdit { server },
                 45..=54 => Happening::ClockJump { server, by_ms: random.between(0, 4000) as i64 - 2000 },
                 55..=69 if disks => {
@@ -259,7 +264,8 @@ impl Schedule {
                 }
             };
             let follows = match &what {
-                Happening::Restore { server, .. } if random.chance(70) => {
+                Happening::Restore { server, .. } if promotions => {
+                    promotions = false;
                     Some(Happening::Promote { server: *server, forced: true })
                 }
                 Happening::Promote { .. } | Happening::Deprovision { .. } | Happening::Restore { .. } => {
