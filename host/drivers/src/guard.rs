@@ -237,21 +237,53 @@ fn short(sha: &str) -> &str {
     sha.get(..12).unwrap_or(sha)
 }
 
+/// What serves: which file with which settings, and what it was told to look after.
+#[derive(Clone)]
+struct Held {
+    enabled: Enabled,
+    desired: Arc<Desired>,
+}
+
+/// Starts what is wanted, or else what served last, with the reason why it is not what is wanted.
+async fn start(
+    shared: &Arc<Shared>,
+    wanted: Held,
+    last: Option<&Held>,
+) -> Result<(Arc<Worker>, Held, Option<String>), String> {
+    let why = match shared.launch(&wanted.enabled, &wanted.desired).await {
+        Ok(worker) => return Ok((worker, wanted, None)),
+        Err(why) => why,
+    };
+    match last.filter(|last| last.enabled != wanted.enabled) {
+        None => Err(why),
+        Some(last) => match shared.launch(&last.enabled, &last.desired).await {
+            Ok(worker) => Ok((worker, last.clone(), Some(why))),
+            Err(_) => Err(why),
+        },
+    }
+}
+
 /// The life of a driver: start, serve, end, again.
 async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desired>)>) {
     let timings = shared.around.timings.clone();
     let mut ends: VecDeque<Instant> = VecDeque::new();
     let mut failures = 0;
+    let mut last: Option<Held> = None;
     let mut arrivals = shared.around.files.arrivals();
     loop {
         arrivals.mark_unchanged();
         let (enabled, desired) = wants.borrow_and_update().clone();
-        match shared.launch(&enabled, &desired).await {
-            Ok(worker) => {
+        let version = enabled.version.clone();
+        match start(&shared, Held { enabled, desired }, last.as_ref()).await {
+            Ok((worker, mut held, refused)) => {
                 failures = 0;
-                shared.serve(&worker, &enabled);
-                shared.note(false, format!("version {} runs in process {}", enabled.version, worker.pid()));
-                let Some(end) = serve(&shared, worker, enabled, &mut wants).await else { return };
+                shared.serve(&worker, &held.enabled);
+                shared.note(false, format!("version {} runs in process {}", held.enabled.version, worker.pid()));
+                if refused.is_some() {
+                    shared.change(|status| status.last_error = refused);
+                }
+                let Some(end) = serve(&shared, worker, &mut held, &mut wants).await else { return };
+                last = Some(held);
                 shared.current.send_replace(None);
                 let now = Instant::now();
                 ends.push_back(now);
@@ -269,7 +301,7 @@ async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desi
             }
             Err(why) => {
                 failures += 1;
-                let text = format!("plugin {} {}: {why}", shared.id(), enabled.version);
+                let text = format!("plugin {} {}: {why}", shared.id(), version);
                 tracing::warn!("{text}");
                 shared.note(true, text);
                 shared.change(|status| {
@@ -314,14 +346,16 @@ impl Shared {
 async fn serve(
     shared: &Arc<Shared>,
     mut worker: Arc<Worker>,
-    mut enabled: Enabled,
+    held: &mut Held,
     wants: &mut watch::Receiver<(Enabled, Arc<Desired>)>,
 ) -> Option<String> {
     let timings = &shared.around.timings;
     let mut missed = 0;
     let mut look = Instant::now() + timings.ping;
     // When what is wanted could not be taken: it is tried again then, or as soon as a file has come.
-    let mut again: Option<Instant> = None;
+    let is_wanted = wants.borrow().0 == held.enabled;
+    let first = timings.back_off.first().copied().unwrap_or_default();
+    let mut again = (!is_wanted).then(|| Instant::now() + first);
     let mut refusals = 0;
     let mut arrivals = shared.around.files.arrivals();
     loop {
@@ -352,8 +386,9 @@ async fn serve(
         }
         arrivals.mark_unchanged();
         let (wanted, desired) = wants.borrow_and_update().clone();
-        if wanted == enabled {
+        if wanted == held.enabled {
             again = None;
+            held.desired.clone_from(&desired);
             if let Err(why) = shared.tell(&worker, &desired).await {
                 shared.note(true, why);
             }
@@ -363,11 +398,11 @@ async fn serve(
         match shared.launch(&wanted, &desired).await {
             Ok(new) => {
                 (again, refusals) = (None, 0);
-                shared.note(false, format!("version {} replaces {}", wanted.version, enabled.version));
+                shared.note(false, format!("version {} replaces {}", wanted.version, held.enabled.version));
                 shared.serve(&new, &wanted);
                 let (old, finish) = (std::mem::replace(&mut worker, new), timings.finish);
                 tokio::spawn(async move { old.finish(finish).await });
-                enabled = wanted;
+                *held = Held { enabled: wanted, desired };
             }
             // The worker that serves keeps what it was last told: what is configured is meant for another file.
             Err(why) => {
@@ -375,7 +410,8 @@ async fn serve(
                 again = Some(Instant::now() + pause);
                 refusals += 1;
                 if shared.last_error().as_ref() != Some(&why) {
-                    let text = format!("version {} was not taken, {} goes on: {why}", wanted.version, enabled.version);
+                    let (wanted, goes_on) = (&wanted.version, &held.enabled.version);
+                    let text = format!("version {wanted} was not taken, {goes_on} goes on: {why}");
                     shared.note(true, text);
                 }
                 shared.change(|status| status.last_error = Some(why));

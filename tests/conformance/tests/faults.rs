@@ -178,3 +178,29 @@ async fn a_replacement_under_load_costs_no_call_and_one_that_does_not_open_chang
     assert_eq!(site.status(GOOD, |_| true).await.restarts, 0, "a replacement is no end");
     undisturbed(&site, traffic).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_cannot_be_had_leaves_the_old_one_serving_even_when_that_dies_and_is_taken_once_its_file_comes()
+{
+    let site = pair("none").await;
+    let bytes = fs::read(library("plugin-skeleton")).expect("the skeleton's library");
+    let later = conformance::with_manifest(&bytes, "\"name\":\"Text files\"", "\"name\":\"Text lines\"");
+    let wanted = onealert_drivers::Enabled {
+        id: GOOD.to_owned(),
+        version: "0.2.0".to_owned(),
+        sha256: onealert_drivers::files::sha256(&later),
+        settings: json!({}),
+    };
+    site.drivers.set_enabled(vec![wanted]);
+    let before = site.status(GOOD, |status| status.last_error.is_some()).await;
+    assert_eq!((before.state, before.version.as_str()), (DriverState::Running, "0.1.0"));
+    assert!(before.last_error.is_some_and(|why| why.contains("is not on this server yet")));
+    let pid = before.pid.expect("it runs") as i32;
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the worker is ours");
+    let after = site.status(GOOD, |status| status.restarts == 1 && status.state == DriverState::Running).await;
+    assert_eq!(after.version, "0.1.0", "it sends with what it has");
+    site.begin(GOOD, "meanwhile", SHORT * 20).await.expect("it serves");
+    site.drivers.add_file(&later).expect("the file comes");
+    let taken = site.status(GOOD, |status| status.version == "0.2.0" && status.state == DriverState::Running).await;
+    assert_eq!(taken.last_error, None);
+}
