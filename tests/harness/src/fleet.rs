@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Api, Network, Server, library, wait_for};
+use crate::{Api, Lan, Network, Server, library, wait_for};
 
 /// The first administrator of every fleet.
 pub const ADMIN: &str = "admin";
@@ -32,6 +32,10 @@ pub struct FleetOptions {
     pub heartbeat_ms: u64,
     /// Whether the servers can be cut off from each other, with [`Fleet::network`].
     pub severable: bool,
+    /// Whether each server has a network cable of its own, which can be pulled; needs what [`Lan::needs`] says.
+    pub cables: bool,
+    /// Further sections of every server's configuration file.
+    pub sections: &'static str,
 }
 
 impl Default for FleetOptions {
@@ -43,6 +47,8 @@ impl Default for FleetOptions {
             hold_down_s: 0,
             heartbeat_ms: 250,
             severable: false,
+            cables: false,
+            sections: "",
         }
     }
 }
@@ -51,8 +57,13 @@ impl Default for FleetOptions {
 pub struct Fleet {
     /// The primary first.
     pub servers: Vec<Server>,
+    /// Their cables, if they have some.
+    pub lan: Option<Lan>,
     /// After the servers, so that it goes after them.
     network: Option<Network>,
+    options: FleetOptions,
+    /// The first three numbers of the servers' addresses.
+    prefix: String,
     folder: TempDir,
 }
 
@@ -65,46 +76,85 @@ impl Fleet {
         for package in &options.drivers {
             put_driver(&drivers, &library(package));
         }
-        let network = network();
-        // Where the others find a server's mesh: itself, or the relay in front of it.
-        let mesh = |number: u8| format!("{network}.{}:7400", if options.severable { 100 + number } else { number });
-        let servers = (1..=options.servers).map(|number| {
-            let name = format!("pa-{number}");
-            let address = format!("{network}.{number}");
-            let own = folder.path().join(&name).join("data/drivers");
-            let drivers = if options.drivers_everywhere || number == 1 { &drivers } else { &own };
-            let config = format!(
-                "name = \"{name}\"\ndata = \"data\"\ndrivers = \"{}\"\n\
-                 [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n\
-                 allow_http_login = true\n\
-                 [advertise]\nmesh = \"{}\"\n\
-                 [media]\ninterface = \"127.0.0.1\"\n\
-                 [timing]\nheartbeat_ms = {}\nhold_down_s = {}\n",
-                drivers.display(),
-                mesh(number),
-                options.heartbeat_ms,
-                options.hold_down_s
-            );
-            let environment = [("ONEALERT_ADMIN_PASSWORD", PASSWORD)];
-            Server::new(&name, &folder.path().join(&name), &address, &config, &environment)
-        });
-        let mut fleet = Fleet { servers: servers.collect(), network: None, folder };
-        if options.severable {
+        let lan = options.cables.then(|| Lan::new(options.servers));
+        let prefix = lan.as_ref().map_or_else(free_prefix, |lan| lan.network().to_owned());
+        let (count, severable) = (options.servers, options.severable);
+        let mut fleet = Fleet { servers: Vec::new(), lan, network: None, options, prefix, folder };
+        for _ in 0..count {
+            fleet.add();
+        }
+        if severable {
             let address = |text: String| text.parse().expect("an address and a port");
-            let routes = (1..=options.servers).map(|n| (address(mesh(n)), address(format!("{network}.{n}:7400"))));
+            let route = |n: u8| (address(fleet.mesh(n)), address(format!("{}.{n}:7400", fleet.prefix)));
             let processes = fleet.servers.iter().map(Server::process).collect();
-            fleet.network = Some(Network::new(routes.collect(), processes).await);
+            fleet.network = Some(Network::new((1..=count).map(route).collect(), processes).await);
         }
         fleet.servers[0].start();
-        let primary = mesh(1);
-        for server in &mut fleet.servers[1..] {
-            let joined =
-                server.command(&["join", "--primary", &primary, "--user", ADMIN], &[("ONEALERT_PASSWORD", PASSWORD)]);
-            joined.unwrap_or_else(|text| panic!("{} could not join: {text}", server.name));
-            server.start();
+        for server in 1..fleet.servers.len() {
+            fleet.must_join(server);
+            fleet.servers[server].start();
         }
         fleet.in_step().await;
         fleet
+    }
+
+    /// One more server, neither joined nor started; gives its place in the list.
+    pub fn add(&mut self) -> usize {
+        let number = self.servers.len() as u8 + 1;
+        let name = format!("pa-{number}");
+        let address = format!("{}.{number}", self.prefix);
+        let interface = if self.lan.is_some() { address.as_str() } else { "127.0.0.1" };
+        let FleetOptions { heartbeat_ms, hold_down_s, sections, drivers_everywhere, .. } = self.options;
+        let own = self.folder.path().join(&name).join("data/drivers");
+        let drivers = if drivers_everywhere || number == 1 { self.drivers() } else { own };
+        let config = format!(
+            "name = \"{name}\"\ndata = \"data\"\ndrivers = \"{}\"\n\
+             [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n\
+             allow_http_login = true\n\
+             [advertise]\nmesh = \"{}\"\n\
+             [media]\ninterface = \"{interface}\"\n\
+             [timing]\nheartbeat_ms = {heartbeat_ms}\nhold_down_s = {hold_down_s}\n{sections}\n",
+            drivers.display(),
+            self.mesh(number),
+        );
+        let environment = [("ONEALERT_ADMIN_PASSWORD", PASSWORD)];
+        let mut server = Server::new(&name, &self.folder.path().join(&name), &address, &config, &environment);
+        if let Some(lan) = &self.lan {
+            server.run_within(lan.enter(number));
+        }
+        self.servers.push(server);
+        self.servers.len() - 1
+    }
+
+    /// Makes one more secondary and joins it to the primary; it is not started yet. Gives its place among the servers.
+    ///
+    /// # Panics
+    /// The primary refuses it.
+    pub fn join_another(&mut self) -> usize {
+        let server = self.add();
+        self.must_join(server);
+        server
+    }
+
+    /// Joins a server to another one, which should be the primary; gives what the command printed.
+    ///
+    /// # Errors
+    /// It was refused; the text is what the command printed.
+    pub fn join(&self, server: usize, primary: usize) -> Result<String, String> {
+        let primary = self.mesh(primary as u8 + 1);
+        self.servers[server]
+            .command(&["join", "--primary", &primary, "--user", ADMIN], &[("ONEALERT_PASSWORD", PASSWORD)])
+    }
+
+    fn must_join(&self, server: usize) {
+        let name = &self.servers[server].name;
+        self.join(server, 0).unwrap_or_else(|text| panic!("{name} could not join: {text}"));
+    }
+
+    /// Where the others find a server's mesh: itself, or the relay in front of it.
+    fn mesh(&self, number: u8) -> String {
+        let last = if self.options.severable { 100 + number } else { number };
+        format!("{}.{last}:7400", self.prefix)
     }
 
     /// A folder for the test's own files, gone with the fleet.
@@ -163,14 +213,14 @@ pub fn put_driver(folder: &Path, library: &Path) {
 }
 
 /// The first three numbers of a loopback network that nobody on this machine uses.
-fn network() -> String {
+fn free_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number =
             std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(101));
-        let network = format!("127.{}.{}", 16 + number / 250 % 200, 1 + number % 250);
-        if TcpListener::bind(format!("{network}.1:7400")).is_ok() {
-            return network;
+        let prefix = format!("127.{}.{}", 16 + number / 250 % 200, 1 + number % 250);
+        if TcpListener::bind(format!("{prefix}.1:7400")).is_ok() {
+            return prefix;
         }
     }
 }

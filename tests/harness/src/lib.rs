@@ -1,18 +1,20 @@
 //! Real server processes for tests, the demo and benchmarks: built once, started on loopback addresses of their own, killed,
 //! paused and woken at will, spoken to through the JSON API.
 //!
-//! [`Fleet`] is an installation of a primary and its secondaries; [`Server`] is one process of it; [`Api`] asks it things; [`Network`] is
-//! what lies between the servers and can be cut.
+//! [`Fleet`] is an installation of a primary and its secondaries; [`Server`] is one process of it; [`Api`] asks it things;
+//! [`Network`] is what lies between the servers and can be cut; [`Lan`] gives each a cable that can be pulled.
 
 mod api;
 mod build;
 mod fleet;
+mod lan;
 mod relay;
 mod server;
 
 pub use api::{Answer, Api};
 pub use build::{installer, library, onealert};
 pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD};
+pub use lan::Lan;
 pub use relay::Network;
 pub use server::Server;
 

@@ -34,6 +34,7 @@ pub struct Server {
     process: ProcessCell,
     log: PathBuf,
     environment: Vec<(String, String)>,
+    within: Vec<String>,
 }
 
 impl Server {
@@ -52,6 +53,7 @@ impl Server {
             process: ProcessCell::default(),
             log: folder.join("log"),
             environment: environment.iter().map(owned).collect(),
+            within: Vec::new(),
         }
     }
 
@@ -70,6 +72,20 @@ impl Server {
         line.unwrap_or_else(|| panic!("{} printed no fingerprint", self.name)).1.trim().to_owned()
     }
 
+    /// Has its commands run by another program, such as one that enters a network namespace. The process stays the
+    /// server's own: that program must replace itself by what it is given.
+    pub fn run_within(&mut self, program: Vec<String>) {
+        self.within = program;
+    }
+
+    fn program(&self) -> Command {
+        let program = onealert();
+        let Some((first, rest)) = self.within.split_first() else { return Command::new(program) };
+        let mut command = Command::new(first);
+        command.args(rest).arg(program);
+        command
+    }
+
     /// Base URL of its pages.
     pub fn base(&self) -> String {
         format!("http://{}:8080", self.address)
@@ -81,7 +97,8 @@ impl Server {
     /// It failed; the text is what it printed.
     pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
         let (first, rest) = arguments.split_first().expect("a command");
-        let output = Command::new(onealert())
+        let output = self
+            .program()
             .arg(first)
             .arg("--config")
             .arg(&self.config)
@@ -101,10 +118,10 @@ impl Server {
     pub fn start(&mut self) -> Duration {
         assert!(self.child.is_none(), "{} runs already", self.name);
         // Built before the time counts.
-        let program = onealert();
+        let mut program = self.program();
         let begun = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log).expect("the server's log");
-        let mut child = Command::new(program)
+        let mut child = program
             .args(["run", "--config"])
             .arg(&self.config)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

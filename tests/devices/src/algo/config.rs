@@ -149,6 +149,8 @@ pub struct Faults {
     pub down: bool,
     /// Requests are taken and never answered.
     pub stall: bool,
+    /// Requests to this path are taken, and answered once this is taken back.
+    pub hold: Option<String>,
     /// Something else comes back.
     pub garbage: Option<Garbage>,
     /// Every request is answered with this status.

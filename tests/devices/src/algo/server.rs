@@ -197,6 +197,9 @@ async fn answer(shared: &Arc<Shared>, request: Request<Body>, port: &Port, conne
     if faults.stall {
         std::future::pending::<()>().await;
     }
+    let mut weather = shared.faults.subscribe();
+    let held = |weather: &super::Weather| weather.faults.hold.as_deref() == Some(incoming.path.as_str());
+    let _ = weather.wait_for(|weather| !held(weather)).await;
     if !faults.delay.is_zero() {
         tokio::time::sleep(faults.delay).await;
     }
