@@ -2,7 +2,7 @@
 //! its own, and keeps that worker alive.
 //!
 //! Reading order: [`inspect`] judges bytes, [`files`] keeps them by content, [`find`] watches the folder; `load` and
-//! [`worker`] are the worker's side, [`process`] is the host's end of one worker, [`guard`] keeps one driver running, and
+//! [`worker`] are the worker's side, [`process`] is the host's end of one worker (`outbox` its way there), [`guard`] keeps one driver running, and
 //! [`Drivers`] is what the rest of the server calls.
 
 pub mod check;
@@ -13,6 +13,7 @@ pub mod guard;
 mod hub;
 pub mod inspect;
 mod load;
+mod outbox;
 pub mod process;
 pub mod worker;
 

@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use onealert_plugin_api::document::{Call, Description, Failure, Open, Outcome, ToDriver, ToHost};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     net::{UnixStream, unix::OwnedReadHalf},
     process::{Child, Command},
     sync::{mpsc, oneshot, watch},
@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     frame::{self, CONTROL, DOCUMENT},
+    outbox::Outbox,
     worker::{FromWorker, ToWorker},
 };
 
@@ -44,7 +45,7 @@ pub enum Said {
 
 /// One running worker. Dropping the last handle ends it.
 pub struct Worker {
-    out: mpsc::UnboundedSender<Vec<u8>>,
+    out: Outbox,
     pending: Arc<Mutex<Pending>>,
     control: tokio::sync::Mutex<mpsc::UnboundedReceiver<FromWorker>>,
     next: AtomicU64,
@@ -89,15 +90,7 @@ impl Worker {
             .map_err(|error| format!("the worker {} did not start: {error}", program.0.display()))?;
         ours.set_nonblocking(true).map_err(|error| format!("no socket: {error}"))?;
         let socket = UnixStream::from_std(ours).map_err(|error| format!("no socket: {error}"))?;
-        let (reader, mut writer) = socket.into_split();
-        let (out, mut frames) = mpsc::unbounded_channel::<Vec<u8>>();
-        tokio::spawn(async move {
-            while let Some(frame) = frames.recv().await {
-                if writer.write_all(&frame).await.is_err() {
-                    return;
-                }
-            }
-        });
+        let (reader, writer) = socket.into_split();
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(print(stdout, said.clone()));
         }
@@ -111,7 +104,7 @@ impl Worker {
         let pid = child.id().unwrap_or_default();
         tokio::spawn(attend(child, reader, pending.clone(), words, said, killed, end));
         let worker = Arc::new(Worker {
-            out,
+            out: Outbox::new(writer),
             pending,
             control: tokio::sync::Mutex::new(control),
             next: AtomicU64::new(1),
@@ -153,7 +146,7 @@ impl Worker {
     /// It refused the settings, crashed or took too long.
     pub async fn open(&self, open: Open, within: Duration) -> Result<(), Failure> {
         let body = serde_json::to_vec(&ToWorker::Open(open)).expect("an open document is plain data");
-        let _ = self.out.send(frame::encode(CONTROL, &body));
+        self.out.send(frame::encode(CONTROL, &body));
         match self.word(within).await {
             Ok(FromWorker::Ready) => Ok(()),
             Ok(FromWorker::Fatal { code, message }) => Err(Failure { code, message }),
@@ -233,7 +226,7 @@ impl Worker {
             }
             pending.calls.insert(id, (op.to_owned(), answer));
             // Sent while nobody else may say stop, so that no call follows it.
-            let _ = self.out.send(frame::encode(DOCUMENT, &body));
+            self.out.send(frame::encode(DOCUMENT, &body));
         }
         Ok(answered)
     }
@@ -262,7 +255,7 @@ impl Worker {
 
     pub(crate) fn send(&self, document: &ToDriver) {
         let body = serde_json::to_vec(document).expect("documents are plain data with text keys");
-        let _ = self.out.send(frame::encode(DOCUMENT, &body));
+        self.out.send(frame::encode(DOCUMENT, &body));
     }
 
     /// Ends it at once, for this reason.
@@ -304,52 +297,17 @@ async fn attend(
     mut killed: watch::Receiver<Option<String>>,
     end: watch::Sender<Option<String>>,
 ) {
-    // A task of its own reads: a frame that is half read must not be lost when something else happens first. The channel is
-    // short, so that a driver that talks faster than the server listens is slow only for itself.
-    let (frames, mut arrived) = mpsc::channel(64);
-    tokio::spawn(async move {
-        let mut reader = BufReader::with_capacity(64 << 10, reader);
-        loop {
-            let frame = next(&mut reader).await;
-            let last = !matches!(frame, Ok(Some(_)));
-            if frames.send(frame).await.is_err() || last {
-                return;
-            }
-        }
-    });
-    let reason = loop {
-        tokio::select! {
-            frame = arrived.recv() => match frame.unwrap_or(Ok(None)) {
-                Ok(Some((DOCUMENT, body))) => match serde_json::from_slice::<ToHost>(&body) {
-                    Ok(ToHost::Reply { id, outcome }) => {
-                        let waiting = pending.lock().unwrap_or_else(PoisonError::into_inner).calls.remove(&id);
-                        if let Some((_, answer)) = waiting {
-                            // The caller may have given up.
-                            let _ = answer.send(outcome);
-                        }
-                    }
-                    Ok(ToHost::Stopped) => break Some("finished".to_owned()),
-                    Ok(document) => drop(said.send(Said::Document(document))),
-                    Err(error) => break Some(format!("sent a document that cannot be read: {error}")),
-                },
-                Ok(Some((CONTROL, body))) => match serde_json::from_slice(&body) {
-                    Ok(word) => drop(words.send(word)),
-                    Err(error) => break Some(format!("sent a word that cannot be read: {error}")),
-                },
-                Ok(Some(_)) => {}
-                Ok(None) => break None,
-                // A process that is killed with frames unread resets the connection, or leaves half a frame: how it
-                // ended says more.
-                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => break None,
-                Err(error) => break Some(format!("its connection failed: {error}")),
-            },
-            gone = killed.changed() => break match gone {
-                Ok(()) => killed.borrow().clone(),
-                // Nobody holds the worker any more.
-                Err(_) => Some("no longer needed".to_owned()),
-            },
-        }
+    // A task of its own, so that a frame that is half read is not lost when something else happens first.
+    let mut hearing = tokio::spawn(hear(reader, pending.clone(), words, said));
+    let reason = tokio::select! {
+        heard = &mut hearing => heard.unwrap_or_else(|error| Some(format!("reading it ended: {error}"))),
+        gone = killed.changed() => match gone {
+            Ok(()) => killed.borrow().clone(),
+            // Nobody holds the worker any more.
+            Err(_) => Some("no longer needed".to_owned()),
+        },
     };
+    hearing.abort();
     if reason.is_some() {
         let _ = child.start_kill();
     }
@@ -376,6 +334,42 @@ async fn attend(
     end.send_replace(Some(text));
     // Answers are dropped after the end is known, so that those who wait can say it.
     drop(calls);
+}
+
+/// Takes in what a worker says, answers to calls at once; says why it has to be ended, or nothing when it went by itself.
+async fn hear(
+    reader: OwnedReadHalf,
+    pending: Arc<Mutex<Pending>>,
+    words: mpsc::UnboundedSender<FromWorker>,
+    said: mpsc::UnboundedSender<Said>,
+) -> Option<String> {
+    let mut reader = BufReader::with_capacity(64 << 10, reader);
+    loop {
+        match next(&mut reader).await {
+            Ok(Some((DOCUMENT, body))) => match serde_json::from_slice::<ToHost>(&body) {
+                Ok(ToHost::Reply { id, outcome }) => {
+                    let waiting = pending.lock().unwrap_or_else(PoisonError::into_inner).calls.remove(&id);
+                    if let Some((_, answer)) = waiting {
+                        // The caller may have given up.
+                        let _ = answer.send(outcome);
+                    }
+                }
+                Ok(ToHost::Stopped) => return Some("finished".to_owned()),
+                Ok(document) => drop(said.send(Said::Document(document))),
+                Err(error) => return Some(format!("sent a document that cannot be read: {error}")),
+            },
+            Ok(Some((CONTROL, body))) => match serde_json::from_slice(&body) {
+                Ok(word) => drop(words.send(word)),
+                Err(error) => return Some(format!("sent a word that cannot be read: {error}")),
+            },
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            // A process that is killed with frames unread resets the connection, or leaves half a frame: how it
+            // ended says more.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => return None,
+            Err(error) => return Some(format!("its connection failed: {error}")),
+        }
+    }
 }
 
 async fn next(reader: &mut BufReader<OwnedReadHalf>) -> std::io::Result<Option<(u8, Vec<u8>)>> {

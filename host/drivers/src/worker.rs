@@ -2,16 +2,18 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{BufReader, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
 use nix::{
+    errno::Errno,
     sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
         resource::{Resource, setrlimit},
         signal::{Signal, kill},
     },
@@ -67,22 +69,13 @@ pub fn main(path: &Path) -> ExitCode {
         }
     };
     restrict();
-    let Ok(mut reader) = socket.try_clone() else { return ExitCode::FAILURE };
-    let out = Arc::new(Mutex::new(socket));
-    let (frames, queue) = mpsc::channel();
-    let reading = thread::Builder::new().name("host".to_owned()).spawn(move || {
-        while let Ok(Some(frame)) = frame::read(&mut reader) {
-            if frames.send(frame).is_err() {
-                break;
-            }
-        }
-        // The host is gone, or speaks something else. End at once, whatever the driver is doing: no exit handlers, which
-        // might be the driver's and might hang.
-        end();
-    });
-    if reading.is_err() {
+    let Ok(reader) = socket.try_clone() else { return ExitCode::FAILURE };
+    let mut reader = BufReader::new(reader);
+    if let Err(error) = end_with_the_host(&socket) {
+        eprintln!("driver-worker: the host cannot be watched: {error}");
         return ExitCode::FAILURE;
     }
+    let out = Arc::new(Mutex::new(socket));
     let library = match Loaded::load(path) {
         Ok(library) => library,
         Err(message) => return fatal(&out, "load", message),
@@ -100,7 +93,8 @@ pub fn main(path: &Path) -> ExitCode {
     }
     say(&out, &FromWorker::Hello { description });
     let mut plugin = None;
-    for (kind, body) in queue {
+    // A host that speaks something else is no host.
+    while let Ok(Some((kind, body))) = frame::read(&mut reader) {
         match kind {
             CONTROL => match serde_json::from_slice(&body) {
                 Ok(ToWorker::Open(open)) => {
@@ -127,7 +121,7 @@ pub fn main(path: &Path) -> ExitCode {
             _ => {}
         }
     }
-    ExitCode::SUCCESS
+    end()
 }
 
 /// The socket out of the standard input, which reads nothing from then on.
@@ -148,6 +142,24 @@ fn restrict() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
 }
 
+/// Ends this process as soon as the host is gone, whatever the driver is doing: a thread of its own, since the one that hands
+/// documents to the driver may be held up by it.
+fn end_with_the_host(socket: &UnixStream) -> std::io::Result<()> {
+    let watched = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    watched.add(socket, EpollEvent::new(EpollFlags::EPOLLRDHUP, 0))?;
+    let watch = move || {
+        let mut seen = [EpollEvent::empty()];
+        loop {
+            match watched.wait(&mut seen, EpollTimeout::NONE) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) | Err(_) => end(),
+            }
+        }
+    };
+    thread::Builder::new().name("host".to_owned()).spawn(watch).map(|_| ())
+}
+
+/// No exit handlers, which might be the driver's and might hang.
 fn end() -> ! {
     let _ = kill(Pid::this(), Signal::SIGKILL);
     std::process::abort()
