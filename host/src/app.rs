@@ -3,29 +3,27 @@
 use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use onealert_core::{
     config::Role,
     effect::Refusal,
-    ids::{EpochId, Incarnation},
+    life::{Deed, Life},
+    members,
     node::{Identity as NodeIdentity, Node},
     peer_message::PeerMessage,
-    replicate::{Enrolment, PrimaryView, SyncAnswer, SyncHello, answer},
-    time::{Span, Wall},
+    time::Span,
     tuning::{BadTuning, Tuning},
-    version::VersionSet,
 };
 use onealert_drivers::{Config as DriverConfig, Drivers, Timings};
 use onealert_media::engine::EngineError;
 use onealert_peers::{
-    Identity, IdentityError, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, OwnRecords, Publisher,
-    PublisherConfig, PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
-    join::JoinService,
+    Admission, Identity, IdentityError, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, OwnRecords, Publisher,
+    PublisherConfig, Roster, Services, Subscriber, SubscriberConfig, join::JoinService,
 };
-use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, LocalStore, StoreError};
+use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, StoreError};
 use onealert_web::{
     ServeConfig,
     needs::{Live, State, Status},
@@ -38,20 +36,26 @@ use crate::{
     beats::Beats,
     clock::Clock,
     configuration::{Configuration, ConfigurationError},
+    control,
     deliver::Deliveries,
     drill::Rehearsals,
     drive::{Driver, Happened, Loop, Taken},
     enrol::Gate,
     follow::{self, Followers},
     health,
-    hub::{Hub, Ring, SyncState},
+    hub::{Hub, Peers, Ring},
     install::{self, InstallError},
     intake::Asked,
+    life::Lives,
     locality::{self, Locality},
+    meet,
     passwords::Passwords,
     records::Records,
+    replication::{self, Publishes, Subscribes},
+    retire,
     settings::Settings,
     sound::Sound,
+    upkeep,
     world::Outside,
 };
 
@@ -167,6 +171,7 @@ impl App {
             })??
         };
         let me = folder.me;
+        let local = Arc::new(folder.local);
         let boot = u64::from_be_bytes(crate::draw());
         let heartbeat = Duration::from_millis(settings.timing.heartbeat_ms);
         let tuning = Tuning::from_heartbeat(Span::millis(settings.timing.heartbeat_ms))?
@@ -190,7 +195,6 @@ impl App {
 
         // Sound, drivers, deliveries.
         let (way, events) = Loop::new(clock);
-        let local = Arc::new(folder.local);
         let own = locality::stored(&local, &settings.media.interface)?;
         std::fs::create_dir_all(&settings.audio)
             .map_err(|source| StartError::Io { doing: "make the audio folder", source })?;
@@ -219,16 +223,26 @@ impl App {
             protocol: crate::product::protocol(),
             heartbeat,
         })?;
-        let first_sync = match folder.role {
-            Role::Primary => SyncState { state: State::Ok, text: "Primary".to_owned() },
-            Role::Secondary => SyncState { state: State::Warning, text: "Not yet connected to the primary".to_owned() },
-        };
+        let now = configuration.now();
+        if !now.lineage.is_empty() {
+            local.see_epoch(now.position.epoch)?;
+        }
+        let waits = folder.role == Role::Primary && !members::licensed_order(&now.config).is_empty();
+        let life = if folder.life == Life::Active && waits { Life::Opening } else { folder.life };
         let empty =
             Live { status: Status { at: started, servers: Vec::new(), attention: Vec::new() }, running: Vec::new() };
         let hub = Arc::new(Hub {
             server: me.server,
             incarnation: me.incarnation,
-            role: folder.role,
+            lives: Lives::new(local.clone(), folder.role, life, folder.followed),
+            identity: identity.clone(),
+            roster: roster.clone(),
+            own_row: folder.own_row,
+            opening: Mutex::default(),
+            opening_changed: Notify::new(),
+            promoting: tokio::sync::Mutex::default(),
+            unproven: watch::Sender::default(),
+            peers: OnceLock::new(),
             started,
             clock,
             configuration,
@@ -243,7 +257,7 @@ impl App {
             live: watch::Sender::new(Arc::new(empty)),
             standing: watch::Sender::default(),
             sync_log: Arc::new(Ring::default()),
-            sync_state: watch::Sender::new(first_sync),
+            sync_state: watch::Sender::new(replication::first_state(folder.role)),
             ready: AtomicBool::new(false),
             store_refuses: AtomicBool::new(false),
             sound_files: Mutex::new(sound_files(&settings)),
@@ -258,7 +272,9 @@ impl App {
         let config = hub.config();
         let others = config.servers.values().filter(|row| row.id != me.server && !row.deprovisioned);
         let peers = others.map(|row| row.id).collect();
-        let node = Node::new(identity_of_node, tuning, peers, standing, recovered.knowledge, clock.now());
+        let out_of_service = matches!(life, Life::Inert | Life::Restored);
+        let restored = if out_of_service { Vec::new() } else { recovered.knowledge };
+        let node = Node::new(identity_of_node, tuning, peers, standing, restored, clock.now());
         let report = way.sender();
         let stores = hub.clone();
         let writer = ActivationWriter::start(activations, move |written| {
@@ -279,6 +295,9 @@ impl App {
             dirty: dirty.clone(),
         };
         let looping = tokio::spawn(Driver::new(node, outside, &way, events).run());
+        if out_of_service {
+            way.tell(Happened::Retire);
+        }
         tokio::spawn(relay(mesh_events, way.clone(), hub.clone()));
 
         // Peers.
@@ -298,20 +317,21 @@ impl App {
                         identity: identity.clone(),
                         roster: roster.clone(),
                         store: hub.configuration.store().clone(),
-                        host: Arc::new(Subscribes { hub: hub.clone(), local }),
+                        host: Arc::new(Subscribes { hub: hub.clone() }),
                         activity: Arc::new(OwnRecords { server: me.server, history: records.history() }),
                         heartbeat,
                     },
                     None,
                 )?;
                 let subscriber = Arc::new(subscriber);
-                tokio::spawn(copy(hub.clone(), events, dirty.clone()));
-                tokio::spawn(deliver_records(records.clone(), subscriber.clone()));
+                tokio::spawn(replication::copy(hub.clone(), events, dirty.clone()));
+                tokio::spawn(replication::deliver_records(records.clone(), subscriber.clone()));
                 Some(subscriber)
             }
         };
-        let join =
-            (folder.role == Role::Primary).then(|| JoinService::new(identity.clone(), Arc::new(Gate(hub.clone()))));
+        let peers = Peers { publisher: publisher.clone(), subscriber: subscriber.clone() };
+        hub.peers.set(peers).map_err(drop).expect("set once, here");
+        let join = Some(JoinService::new(identity.clone(), Arc::new(Gate(hub.clone()))));
         let services = Services { mesh: mesh.clone(), publisher: publisher.clone(), join };
         let door = Listener::start(ListenerConfig::new(mesh_listener, identity.clone()), services)?;
 
@@ -322,13 +342,16 @@ impl App {
             roster,
             publisher,
             subscriber: subscriber.clone(),
-            joined_to: folder.primary,
             drivers_changed: drivers_changed.clone(),
         };
         tokio::spawn(followers.run(stopped.clone()));
         tokio::spawn(follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
         tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
         tokio::spawn(follow::health(hub.clone(), heartbeat, stopped.clone()));
+        tokio::spawn(meet::open(hub.clone()));
+        tokio::spawn(upkeep::run(hub.clone(), stopped.clone()));
+        let answers = Arc::new(Answers(hub.clone()));
+        tokio::spawn(control::serve(answers.clone(), stopped.clone()));
         let listening = Listening {
             mesh: mesh_address,
             http: http_address,
@@ -338,10 +361,17 @@ impl App {
             role: folder.role,
             name,
         };
-        let serving =
-            tokio::spawn(serve(Arc::new(Answers(hub.clone())), pages(&hub, http, https, &identity)?, stopped));
+        let serving = tokio::spawn(serve(answers, pages(&hub, http, https, &identity)?, stopped));
         hub.ready.store(true, Ordering::Release);
         Ok(App { hub, stop, mesh, door, subscriber, looping, serving, listening })
+    }
+
+    /// Returns when the program is to be started anew in its place, because what is in the data folder is another server's
+    /// from here on.
+    pub async fn starts_anew(&self) {
+        let mut restart = self.hub.lives.restart.subscribe();
+        // The hub lives as long as this: the wait ends by the wish only.
+        let _ = restart.wait_for(|restart| *restart).await;
     }
 
     /// Stops in good order: takes nothing new, lets what runs finish or be taken over, then closes.
@@ -351,8 +381,8 @@ impl App {
         self.hub.standing.send_modify(|duty| duty.draining = true);
         let alone = self.hub.config().servers.values().filter(|row| !row.deprovisioned).count() <= 1;
         let _ = tokio::time::timeout(DRAIN_MOST, self.looping).await;
-        // Without another server there is no balancer to wait for.
-        if !alone {
+        // Without another server, and for one that is out of service, there is no balancer to wait for.
+        if !alone && self.hub.may(Deed::Send).is_ok() {
             tokio::time::sleep_until((began + DRAIN_LEAST).into()).await;
         }
         self.stop.send_replace(true);
@@ -417,134 +447,19 @@ async fn relay(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>) 
                 if let PeerMessage::Heartbeat(heartbeat) = &message {
                     hub.beats.heard(from, hub.clock.now().mono, heartbeat.draining);
                 }
+                meet::heard(&hub, from, &message);
                 way.tell(Happened::Message(from, Box::new(message)));
             }
             MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
             MeshEvent::TurnedAway { peer, reason } => {
                 let text = format!("server {peer} does not let this server in: {reason}");
                 hub.sync_log.push(State::Bad, "mesh", text);
-            }
-        }
-    }
-}
-
-/// Tells the subscriber that there are records to send.
-async fn deliver_records(records: Records, subscriber: Arc<Subscriber>) {
-    let mut grown = records.grown();
-    while grown.changed().await.is_ok() {
-        subscriber.records_written();
-    }
-}
-
-/// Folds in what the primary sends.
-async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: Arc<Notify>) {
-    while let Some(event) = events.recv().await {
-        let text = event.to_string();
-        let (state, news) = match &event {
-            SyncEvent::Applied { position, changes } => {
-                if let Err(error) = hub.configuration.fold(changes, position.clone()) {
-                    tracing::error!(%error, "a change of the primary cannot be read; reading everything again");
-                    reload(&hub);
+                // Not when it is the peer that was removed: that is what our own list says.
+                let named = hub.config().servers.get(&peer).is_some_and(|row| !row.deprovisioned);
+                if reason == Admission::Deprovisioned && named {
+                    retire::told(&hub, &format!("server {peer}"));
                 }
-                (State::Ok, None)
             }
-            SyncEvent::Replaced { .. } | SyncEvent::Repaired { .. } => {
-                reload(&hub);
-                (State::Ok, None)
-            }
-            SyncEvent::InSync { .. } => (State::Ok, Some("In sync with the primary")),
-            SyncEvent::Connected { .. } | SyncEvent::RecordsDelivered { .. } => (State::Ok, None),
-            SyncEvent::Behind { .. } | SyncEvent::SnapshotBegun { .. } => {
-                (State::Warning, Some("Receiving configuration"))
-            }
-            SyncEvent::Disconnected { .. } => {
-                (State::Warning, Some("The primary cannot be reached; configuration is locked"))
-            }
-            SyncEvent::Withheld { .. } | SyncEvent::Diverged { .. } | SyncEvent::Fault { .. } => {
-                (State::Bad, Some(text.as_str()))
-            }
-        };
-        if let Some(news) = news {
-            hub.sync_state.send_replace(SyncState { state, text: news.to_owned() });
         }
-        hub.sync_log.push(state, "sync", text);
-        dirty.notify_one();
-    }
-}
-
-fn reload(hub: &Hub) {
-    if let Err(error) = hub.configuration.reload() {
-        tracing::error!(%error, "the configuration cannot be read");
-    }
-}
-
-/// The primary's answers to those who call for configuration.
-struct Publishes {
-    hub: Arc<Hub>,
-}
-
-impl PublisherHost for Publishes {
-    fn answer(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError> {
-        let hub = &self.hub;
-        let store = hub.configuration.store();
-        let head = hub.configuration.now().position;
-        let epochs = store.epochs()?;
-        let tail = store.log_bounds()?.tail;
-        let digests_at = match &hello.position {
-            Some(position) => store.digests_at(position.lsn)?,
-            None => None,
-        };
-        let config = hub.config();
-        let limit = hub.settings.licence.secondaries;
-        let secondaries: Vec<_> = {
-            let mut rows: Vec<_> =
-                config.servers.values().filter(|row| row.role == Role::Secondary && !row.deprovisioned).collect();
-            rows.sort_by_key(|row| (row.enrolled, row.id));
-            rows.into_iter().map(|row| row.id).collect()
-        };
-        let enrolment = match config.servers.get(&hello.server) {
-            None => Enrolment::Unknown,
-            Some(row) if row.deprovisioned => Enrolment::Deprovisioned,
-            Some(_) => match secondaries.iter().position(|id| *id == hello.server) {
-                Some(place) if place >= limit as usize => Enrolment::OverLicence { limit },
-                _ => Enrolment::Enrolled,
-            },
-        };
-        let versions = hub.versions();
-        let view = PrimaryView {
-            is_primary: hub.role == Role::Primary,
-            head: &head,
-            tail,
-            epochs: &epochs,
-            digests_at: digests_at.as_ref(),
-            versions: &versions,
-            enrolment,
-        };
-        Ok(answer(&view, hello))
-    }
-
-    fn driver_file(&self, sha256: &str) -> Option<PathBuf> {
-        self.hub.drivers.file(sha256)
-    }
-}
-
-/// What a secondary says of itself when it calls.
-struct Subscribes {
-    hub: Arc<Hub>,
-    local: Arc<LocalStore>,
-}
-
-impl SubscriberHost for Subscribes {
-    fn versions(&self) -> VersionSet {
-        self.hub.versions()
-    }
-    fn newest_epoch(&self) -> Option<EpochId> {
-        self.local.newest_epoch().ok().flatten()
-    }
-    fn incarnation(&self) -> Incarnation {
-        self.hub.incarnation
-    }
-    fn now(&self) -> Wall {
-        crate::clock::wall()
     }
 }

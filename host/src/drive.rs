@@ -67,6 +67,8 @@ pub enum Happened {
     Return(ServerId),
     /// What this server says about itself changed.
     Standing(Box<Standing>),
+    /// This server was deprovisioned.
+    Retire,
     /// Stop in good order.
     Drain,
     /// Somebody wants to see the core's state.
@@ -238,6 +240,7 @@ impl<W: World> Driver<W> {
             Happened::Policy(policy) => Input::Policy { policy },
             Happened::Return(server) => Input::Return { server },
             Happened::Standing(standing) => Input::Standing { standing: *standing },
+            Happened::Retire => Input::Retire,
             Happened::Drain => Input::Drain,
             Happened::Look(look) => {
                 look(&self.node);

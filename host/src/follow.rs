@@ -9,7 +9,8 @@ use std::{
 
 use onealert_core::{
     config::{Config, DEFAULT_GROUP, Role, Server},
-    ids::{DriverId, GroupId, ServerId},
+    ids::{DriverId, EpochId, GroupId, ServerId},
+    life::{Deed, Life},
 };
 use onealert_drivers::{DriverEvent, Enabled};
 use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
@@ -47,8 +48,6 @@ pub struct Followers {
     pub publisher: Publisher,
     /// On a secondary: receives it.
     pub subscriber: Option<Arc<Subscriber>>,
-    /// The primary as it was at joining, until the configuration names it.
-    pub joined_to: Option<Server>,
     /// Woken when a driver's version on this server changed.
     pub drivers_changed: Arc<Notify>,
 }
@@ -57,6 +56,7 @@ impl Followers {
     /// Follows until the server stops.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.hub.configuration.changes();
+        let mut lives = self.hub.lives.changes();
         loop {
             let config = self.hub.config();
             self.peers(&config);
@@ -65,11 +65,13 @@ impl Followers {
                 self.hub.deliveries.rename(&row.name);
             }
             self.hub.way.tell(Happened::Policy(policy::of(&config)));
+            self.remember_generation();
             self.hub.way.tell(Happened::Standing(Box::new(standing(&self.hub))));
             self.publisher.committed();
             let fetch = self.missing(&config);
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
+                changed = lives.changed() => if changed.is_err() { return },
                 () = self.drivers_changed.notified() => {}
                 () = self.fetch(fetch) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -80,16 +82,31 @@ impl Followers {
     /// Tells everybody who the other servers are.
     fn peers(&self, config: &Config) {
         let mut rows: BTreeMap<ServerId, &Server> = config.servers.iter().map(|(id, row)| (*id, row)).collect();
-        if let Some(primary) = &self.joined_to {
-            rows.entry(primary.id).or_insert(primary);
+        let place = self.hub.place();
+        // Whom this server was told to follow counts until the configuration is of that generation and names it itself.
+        let lineage = self.hub.configuration.now().lineage;
+        let reached = |generation: Option<EpochId>| match generation {
+            Some(generation) => lineage.iter().any(|epoch| epoch.id == generation),
+            None => !lineage.is_empty(),
+        };
+        let followed = self.hub.lives.followed().filter(|it| place.role == Role::Secondary && !reached(it.generation));
+        let followed = followed.map(|followed| followed.row());
+        if let Some(primary) = &followed {
+            rows.insert(primary.id, primary);
         }
         self.roster.set(rows.values().map(|row| RosterEntry::from(*row)));
-        let others = rows.values().filter(|row| row.id != self.hub.server && !row.deprovisioned);
+        let in_service = self.hub.may(Deed::Send).is_ok();
+        let others = rows.values().filter(|row| in_service && row.id != self.hub.server && !row.deprovisioned);
         let addresses: Vec<PeerAddress> =
             others.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }).collect();
         self.hub.way.tell(Happened::Peers(addresses.iter().map(|peer| peer.id).collect()));
         if let Some(subscriber) = &self.subscriber {
-            let primary = rows.values().find(|row| row.role == Role::Primary && !row.deprovisioned);
+            let named = rows.values().find(|row| row.role == Role::Primary && !row.deprovisioned).copied();
+            // An inert server calls until it has given up what it held; a server that is being promoted calls nobody.
+            let promoting = self.hub.promoting.try_lock().is_err();
+            let calls =
+                !promoting && place.role == Role::Secondary && (place.life != Life::Inert || !lineage.is_empty());
+            let primary = followed.as_ref().or(named).filter(|row| calls && row.id != self.hub.server);
             subscriber.set_primary(primary.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }));
         }
         self.hub.beats.retain(|id| rows.contains_key(&id));
@@ -102,7 +119,8 @@ impl Followers {
         for (driver, desired) in desired {
             self.hub.drivers.set_desired(driver.as_str(), desired);
         }
-        let enabled = config.drivers.values().filter(|row| row.enabled).map(|row| Enabled {
+        let in_service = self.hub.may(Deed::Send).is_ok();
+        let enabled = config.drivers.values().filter(|row| in_service && row.enabled).map(|row| Enabled {
             id: row.id.to_string(),
             version: row.version.to_string(),
             sha256: row.sha256.clone(),
@@ -111,9 +129,22 @@ impl Followers {
         self.hub.drivers.set_enabled(enabled.collect());
     }
 
+    /// Remembers the generation of the configuration in the server's own file, where a restored database cannot take it back.
+    fn remember_generation(&self) {
+        let lineage = self.hub.configuration.now().lineage;
+        let Some(last) = lineage.last() else { return };
+        let local = self.hub.lives.local();
+        let known = local.newest_epoch().is_ok_and(|newest| newest == Some(last.id));
+        if !known && let Err(error) = local.see_epoch(last.id) {
+            tracing::error!(%error, "a generation could not be remembered");
+        }
+    }
+
     /// Files of enabled drivers that are not on this server.
     fn missing(&self, config: &Config) -> Vec<String> {
-        let enabled = config.drivers.values().filter(|row| row.enabled);
+        // A primary has nobody to fetch from, and a server out of service needs none.
+        let fetches = self.hub.may(Deed::Follow).is_ok();
+        let enabled = config.drivers.values().filter(|row| fetches && row.enabled);
         enabled.map(|row| row.sha256.clone()).filter(|sha| self.hub.drivers.file(sha).is_none()).collect()
     }
 

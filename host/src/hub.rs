@@ -3,26 +3,27 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use onealert_core::{
-    config::{Config, Role, Server},
+    config::{Config, Server},
     ids::{DriverId, Incarnation, ServerId},
-    life::Life,
+    life::{Deed, Denial, Life, Opening, Place},
     lineage::Generation,
     time::Wall,
     version::{DriverVersion, VersionSet},
 };
 use onealert_drivers::{DriverState, Drivers};
+use onealert_peers::{Identity, Publisher, Roster, Subscriber};
 use onealert_web::needs::{Live, LogLine, State};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     beats::Beats, clock::Clock, configuration::Configuration, deliver::Deliveries, drill::Rehearsals, drive::Loop,
-    locality::Locality, passwords::Passwords, records::Records, settings::Settings,
+    life::Lives, locality::Locality, passwords::Passwords, records::Records, settings::Settings,
 };
 
 /// How many lines of the synchronisation log are kept in memory.
@@ -36,8 +37,24 @@ pub struct Hub {
     pub server: ServerId,
     /// Which life of its data folder.
     pub incarnation: Incarnation,
-    /// Primary or secondary.
-    pub role: Role,
+    /// Role, life, whom it follows.
+    pub lives: Lives,
+    /// Key and certificate.
+    pub identity: Arc<Identity>,
+    /// Who may speak.
+    pub roster: Arc<Roster>,
+    /// Its row, as it would be if the configuration had none.
+    pub own_row: Server,
+    /// Whom a primary that starts still waits for.
+    pub opening: Mutex<Option<Opening>>,
+    /// Woken when somebody was heard during the start.
+    pub opening_changed: Notify,
+    /// Held while this server is promoted.
+    pub promoting: tokio::sync::Mutex<()>,
+    /// Why the licence of this secondary is not proven any more.
+    pub unproven: watch::Sender<Option<String>>,
+    /// Set when the peers' side runs.
+    pub peers: OnceLock<Peers>,
     /// When the process was started.
     pub started: Wall,
     /// The clock.
@@ -75,6 +92,17 @@ pub struct Hub {
     /// Sounds found in the audio folder.
     pub sound_files: Mutex<Vec<String>>,
 }
+
+/// The peers' side, made after the hub.
+pub struct Peers {
+    /// Sends configuration to secondaries.
+    pub publisher: Publisher,
+    /// On a server that started as a secondary: receives it.
+    pub subscriber: Option<Arc<Subscriber>>,
+}
+
+/// The setting that says how many secondaries the licence allows.
+pub const LICENCE: &str = "licence_secondaries";
 
 /// What this server does at the moment, as far as a load balancer cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,6 +161,49 @@ impl Hub {
         self.configuration.config()
     }
 
+    /// Role, life, and whether the primary is heard.
+    pub fn place(&self) -> Place {
+        self.lives.place()
+    }
+
+    /// Whether this server may do that.
+    ///
+    /// # Errors
+    /// Why not, for the person who asked.
+    pub fn may(&self, deed: Deed) -> Result<(), Denial> {
+        self.lives.may(deed)
+    }
+
+    /// Sends configuration to secondaries; `None` while the server starts.
+    pub fn publisher(&self) -> Option<Publisher> {
+        self.peers.get().map(|peers| peers.publisher.clone())
+    }
+
+    /// Receives configuration; `None` on a server that started as a primary.
+    pub fn subscriber(&self) -> Option<Arc<Subscriber>> {
+        self.peers.get().and_then(|peers| peers.subscriber.clone())
+    }
+
+    /// How many secondaries the licence allows: what the configuration says, or the file of this server.
+    pub fn licence_limit(&self) -> u32 {
+        let config = self.config();
+        let stored = config.settings.get(LICENCE).and_then(|row| row.value.as_u64());
+        stored.map_or(self.settings.licence.secondaries, |limit| u32::try_from(limit).unwrap_or(u32::MAX))
+    }
+
+    /// What needs an operator on this server beside what can be seen of its work.
+    pub fn concern(&self) -> Option<(State, String)> {
+        match self.place().life {
+            Life::Active => self.unproven.borrow().clone().map(|text| (State::Bad, text)),
+            Life::Opening => Some((State::Warning, "Started; waits to hear its secondaries".to_owned())),
+            Life::Fenced { .. } => {
+                Some((State::Bad, "Fenced: another server was promoted; join this one to it".to_owned()))
+            }
+            Life::Restored => Some((State::Bad, "Restored from a backup and not promoted".to_owned())),
+            Life::Inert => Some((State::Bad, "Deprovisioned".to_owned())),
+        }
+    }
+
     /// This server's row, if the configuration has it.
     pub fn row(&self) -> Option<Server> {
         self.config().servers.get(&self.server).cloned()
@@ -147,7 +218,7 @@ impl Hub {
     pub fn generation(&self) -> Generation {
         let now = self.configuration.now();
         let primary = now.config.primary().map(Into::into);
-        Generation { lineage: now.lineage.to_vec(), primary, life: Life::Active }
+        Generation { lineage: now.lineage.to_vec(), primary, life: self.place().life }
     }
 
     /// What this server runs. A driver whose file has not arrived, or that could not be started, is not there: other servers

@@ -8,21 +8,23 @@ use std::{
 };
 
 use onealert_core::{
-    config::{Change, DEFAULT_GROUP, PriorityGroup, Role, Server, Table, User, UserRole},
+    config::{Change, Config, DEFAULT_GROUP, PriorityGroup, Role, Server, Table, User, UserRole},
     ids::{EpochId, GroupId, ServerId, UserId},
+    life::{Deed, Life, Place},
+    replicate::Position,
 };
-use onealert_peers::{Identity, IdentityError, join};
+use onealert_peers::{Identity, IdentityError, SiteKeys, join};
 use onealert_store::{
-    ConfigStore, LocalStore, SqliteStore, StoreError,
+    ConfigStore, LocalStore, Notes, SqliteStore, StoreError,
     change::{AuditEntry, Commit},
     local,
 };
 
-use crate::{passwords, product, settings::Settings};
-
-/// Names of this server's own settings beside those that administrators know.
-const ROLE: &str = "role";
-const PRIMARY: &str = "primary";
+use crate::{
+    life::{self, Followed, Wipe},
+    passwords, product, retire,
+    settings::Settings,
+};
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,22 @@ pub enum InstallError {
         /// Which server.
         server: ServerId,
     },
+    /// Something that the server was to give up stays.
+    #[error("{} could not be given up: {source}", path.display())]
+    Wipe {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is asked is not done in this folder.
+    #[error("{}: {reason}", path.display())]
+    NotHere {
+        /// Which folder or file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// What is stored is not what this program wrote.
     #[error("{}: {what} cannot be read: {reason}", path.display())]
     Damaged {
@@ -80,8 +98,12 @@ pub struct Folder {
     pub me: local::Identity,
     /// Primary or secondary.
     pub role: Role,
-    /// On a secondary: the primary as it was at joining.
-    pub primary: Option<Server>,
+    /// Where it stands in its own life.
+    pub life: Life,
+    /// On a secondary: the primary that it joined or was told of.
+    pub followed: Option<Followed>,
+    /// Its row, as it would be if the configuration had none.
+    pub own_row: Server,
     /// The password of the first administrator, when it was drawn at this start.
     pub drawn_password: Option<String>,
 }
@@ -93,39 +115,46 @@ pub struct Folder {
 pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, InstallError> {
     let (path, local) = open_local(&settings.data)?;
     let keys = path.join("identity");
-    let stored = local.settings()?;
-    let role = match stored.get(ROLE).map(String::as_str) {
-        Some("secondary") => Role::Secondary,
-        _ => Role::Primary,
-    };
+    let kept = life::kept(&local)?;
+    if kept.life == Life::Inert && kept.wipe == Some(Wipe::Due) {
+        retire::wipe(&path).map_err(|(path, source)| InstallError::Wipe { path, source })?;
+        life::keep_wipe(&local, None)?;
+    }
+    let mut role = kept.role.unwrap_or(Role::Primary);
     let store = SqliteStore::open(&path.join("config.db"))?;
     let mut drawn_password = None;
     let identity = if Identity::exists(&keys) {
         Identity::load(&keys)?
+    } else if kept.life == Life::Restored {
+        let reason = "the restore was cut short; repeat it: onealert restore".to_owned();
+        return Err(InstallError::NotHere { path, reason });
     } else {
         let server = local.identity()?.map_or_else(|| ServerId(u128::from_be_bytes(crate::draw())), |me| me.server);
         Identity::create_primary(&keys, server, std::slice::from_ref(&settings.name))?
     };
     let me = local.establish(identity.server())?;
+    let own_row = own_row(settings, &identity, role, mesh, web);
+    let told = kept.followed.as_ref().and_then(|followed| followed.generation);
+    let behind = told.is_some_and(|told| !store.epochs().unwrap_or_default().iter().any(|epoch| epoch.id == told));
+    if kept.life == Life::Active && role == Role::Secondary && !behind && is_promoted(&store, &identity)? {
+        // The promotion was cut short after the store had it.
+        role = Role::Primary;
+        life::keep_followed(&local, None)?;
+    }
     if role == Role::Primary {
-        local.set(ROLE, Some("primary"))?;
+        life::keep_role(&local, Role::Primary)?;
+    }
+    if role == Role::Primary && kept.life == Life::Active {
         // Each step is done again if an earlier start died before it.
         if store.position()?.is_none() {
             store.install(EpochId(u128::from_be_bytes(crate::draw())))?;
         }
         if store.position()?.is_some_and(|position| position.lsn == 0) {
-            drawn_password = first_rows(settings, &store, &identity, mesh, web)?;
+            drawn_password = first_rows(&store, &own_row)?;
         }
     }
-    let primary = match stored.get(PRIMARY) {
-        None => None,
-        Some(text) => Some(serde_json::from_str(text).map_err(|error| InstallError::Damaged {
-            path: path.join("local.db"),
-            what: "the primary's row",
-            reason: error.to_string(),
-        })?),
-    };
-    Ok(Folder { path, local, store, identity, me, role, primary, drawn_password })
+    let (life, followed) = (kept.life, kept.followed);
+    Ok(Folder { path, local, store, identity, me, role, life, followed, own_row, drawn_password })
 }
 
 fn open_local(data: &Path) -> Result<(PathBuf, LocalStore), InstallError> {
@@ -138,25 +167,29 @@ fn open_local(data: &Path) -> Result<(PathBuf, LocalStore), InstallError> {
     Ok((path, local))
 }
 
-/// The rows without which nothing works: this server, the group DEFAULT, an administrator.
-fn first_rows(
-    settings: &Settings,
-    store: &SqliteStore,
-    identity: &Identity,
-    mesh: &str,
-    web: &str,
-) -> Result<Option<String>, InstallError> {
-    let now = crate::clock::wall();
-    let server = Server {
+fn own_row(settings: &Settings, identity: &Identity, role: Role, mesh: &str, web: &str) -> Server {
+    Server {
         id: identity.server(),
         name: settings.name.clone(),
-        role: Role::Primary,
+        role,
         mesh: mesh.to_owned(),
         web: web.to_owned(),
         key_sha256: identity.key_sha256().to_owned(),
-        enrolled: now,
+        enrolled: crate::clock::wall(),
         deprovisioned: false,
-    };
+    }
+}
+
+/// Whether the configuration names this server as its primary.
+fn is_promoted(store: &SqliteStore, identity: &Identity) -> Result<bool, InstallError> {
+    let Some(loaded) = store.load()? else { return Ok(false) };
+    let config = Config::from_rows(loaded.rows).unwrap_or_default();
+    Ok(config.primary().is_some_and(|row| row.id == identity.server()))
+}
+
+/// The rows without which nothing works: this server, the group DEFAULT, an administrator.
+fn first_rows(store: &SqliteStore, server: &Server) -> Result<Option<String>, InstallError> {
+    let now = crate::clock::wall();
     let group =
         PriorityGroup { id: GroupId::from(DEFAULT_GROUP), name: DEFAULT_GROUP.to_owned(), servers: vec![server.id] };
     let given = std::env::var("ONEALERT_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty());
@@ -170,7 +203,7 @@ fn first_rows(
         active: true,
     };
     let changes = vec![
-        Change::put(Table::Servers, &server.id.to_string(), &server),
+        Change::put(Table::Servers, &server.id.to_string(), server),
         Change::put(Table::PriorityGroups, DEFAULT_GROUP, &group),
         Change::put(Table::Users, admin.id.as_str(), &admin),
     ];
@@ -206,9 +239,17 @@ pub struct JoinWith {
 /// The folder is taken, the primary cannot be reached, or it refuses; the text says why and what to do.
 pub async fn join(settings: &Settings, with: JoinWith) -> Result<join::Joined, InstallError> {
     let (path, local) = open_local(&settings.data)?;
+    let kept = life::kept(&local)?;
+    let mut keep_key = false;
     if let Some(me) = local.identity()? {
-        let role = local.settings()?.get(ROLE).cloned().unwrap_or_else(|| "server".to_owned());
-        return Err(InstallError::Taken { path, role, server: me.server });
+        let role = kept.role.unwrap_or(Role::Primary);
+        let place = Place { role, life: kept.life, primary_heard: true };
+        if place.may(Deed::Join).is_err() {
+            let role = if role == Role::Primary { "primary" } else { "secondary" }.to_owned();
+            return Err(InstallError::Taken { path, role, server: me.server });
+        }
+        // A primary that was left behind stays the server that it is: the new primary knows its key.
+        keep_key = matches!(kept.life, Life::Fenced { .. });
     }
     let joined = join::request(join::JoinRequest {
         dir: path.join("identity"),
@@ -220,14 +261,87 @@ pub async fn join(settings: &Settings, with: JoinWith) -> Result<join::Joined, I
         web: advertised_web(settings, settings.listen.https, settings.listen.http),
         versions: product::versions(),
         fingerprint: with.fingerprint,
+        keep_key,
     })
     .await?;
-    let row = serde_json::to_string(&joined.primary).expect("a row is plain data with text keys");
-    local.set(PRIMARY, Some(&row))?;
-    local.set(ROLE, Some("secondary"))?;
+    if matches!(kept.life, Life::Inert | Life::Restored) {
+        // Nothing of what it was is of use in what it becomes.
+        retire::wipe(&path).map_err(|(path, source)| InstallError::Wipe { path, source })?;
+        life::keep_wipe(&local, None)?;
+    }
+    // The configuration that a fenced primary still holds names itself; the generation that fenced it names the other one.
+    let generation = match kept.life {
+        Life::Fenced { by } => Some(by),
+        _ => None,
+    };
+    let followed = Followed { primary: (&joined.primary).into(), generation };
+    life::keep_followed(&local, Some(&followed))?;
+    life::keep_role(&local, Role::Secondary)?;
     // Last: from here on the folder counts as a secondary's.
-    local.establish(joined.server)?;
+    local.rejoin(joined.server)?;
+    life::keep(&local, Life::Active)?;
     Ok(joined)
+}
+
+/// Notes of a backup.
+const SITE_CERTIFICATE: &str = "site_certificate";
+const SITE_KEY: &str = "site_key";
+const MADE_AT: &str = "made_at";
+const MADE_BY: &str = "made_by";
+
+/// Writes a backup of the configuration, with the site's keys and without anything that says which server this is.
+///
+/// # Errors
+/// The folder holds no configuration, or the file cannot be written.
+pub fn backup(settings: &Settings, file: &Path) -> Result<Position, InstallError> {
+    let nothing =
+        |path: &Path, reason: &str| InstallError::NotHere { path: path.to_owned(), reason: reason.to_owned() };
+    let keys = settings.data.join("identity");
+    if !Identity::exists(&keys) {
+        return Err(nothing(&settings.data, "no server is installed there"));
+    }
+    let site = Identity::load(&keys)?.site_keys()?;
+    let store = SqliteStore::open(&settings.data.join("config.db"))?;
+    let position = store.position()?;
+    let position = position.ok_or_else(|| nothing(&settings.data, "it holds no configuration to back up"))?;
+    let notes = Notes::from([
+        (SITE_CERTIFICATE.to_owned(), site.certificate),
+        (SITE_KEY.to_owned(), site.key),
+        (MADE_AT.to_owned(), crate::clock::wall().0.to_string()),
+        (MADE_BY.to_owned(), settings.name.clone()),
+    ]);
+    store.backup(file, &notes)?;
+    Ok(position)
+}
+
+/// Puts a backup into an empty data folder: a server of the site that is in no configuration and sends nothing until it is
+/// promoted.
+///
+/// # Errors
+/// The folder is taken, or the file is not a whole backup; the text says which.
+pub fn restore(settings: &Settings, file: &Path) -> Result<Position, InstallError> {
+    let (path, local) = open_local(&settings.data)?;
+    let keys = path.join("identity");
+    if let Some(me) = local.identity()? {
+        let kept = life::kept(&local)?;
+        let role = if kept.role == Some(Role::Secondary) { "secondary" } else { "primary" }.to_owned();
+        return Err(InstallError::Taken { path, role, server: me.server });
+    }
+    let damaged = |what, reason: &str| InstallError::Damaged { path: file.to_owned(), what, reason: reason.to_owned() };
+    // What a restore that was cut short has left.
+    retire::wipe(&path).map_err(|(path, source)| InstallError::Wipe { path, source })?;
+    // Said before anything is there, so that a restore that is cut short is not taken for an installation.
+    life::keep(&local, Life::Restored)?;
+    life::keep_role(&local, Role::Primary)?;
+    let notes = SqliteStore::restore(file, &path.join("config.db"))?;
+    let note =
+        |name: &str| notes.get(name).cloned().ok_or_else(|| damaged("the site's key", "it is not in the backup"));
+    let site = SiteKeys { certificate: note(SITE_CERTIFICATE)?, key: note(SITE_KEY)? };
+    let server = ServerId(u128::from_be_bytes(crate::draw()));
+    let identity = Identity::create_from(&keys, &site, server, std::slice::from_ref(&settings.name))?;
+    local.establish(identity.server())?;
+    let position = SqliteStore::open(&path.join("config.db"))?.position()?;
+    position.ok_or_else(|| damaged("the configuration", "it is empty"))
 }
 
 /// What other servers are told of where this one is.

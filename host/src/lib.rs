@@ -3,13 +3,18 @@
 //! Reading order: [`settings`] what stands in the file, [`app`] how everything is started and stopped, [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
-//! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own).
+//! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own). The life of a
+//! server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`],
+//! [`control`] (orders from the command line).
 
 pub mod answers;
 pub mod app;
 pub mod beats;
 pub mod clock;
+pub mod commands;
 pub mod configuration;
+pub mod conflict;
+pub mod control;
 pub mod deliver;
 pub mod drill;
 pub mod drive;
@@ -20,15 +25,21 @@ pub mod health;
 pub mod hub;
 pub mod install;
 pub mod intake;
+pub mod life;
 pub mod locality;
 pub mod logging;
+pub mod meet;
 pub mod passwords;
 pub mod payload;
 pub mod policy;
 pub mod product;
+pub mod promote;
 pub mod records;
+pub mod replication;
+pub mod retire;
 pub mod settings;
 pub mod sound;
+pub mod upkeep;
 pub mod world;
 
 /// Random bytes from the system.

@@ -1,7 +1,8 @@
-//! `onealert`: run a server, join it to a primary, or run one driver as its worker.
+//! `onealert`: run a server, join it to a primary, promote it, and what else an operator does at its console; or run one
+//! driver as its worker.
 
 use std::{
-    io::{IsTerminal, Read},
+    io::{IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
     time::Instant,
@@ -10,7 +11,8 @@ use std::{
 use clap::{Parser, Subcommand};
 use onealert::{
     app::{App, Listening},
-    install::{self, JoinWith},
+    commands::{self, Login},
+    control::Order,
     logging,
     settings::Settings,
 };
@@ -45,6 +47,77 @@ enum Command {
         /// The site's fingerprint, as the primary prints it. Without it the primary that answers is trusted.
         #[arg(long)]
         fingerprint: Option<String>,
+    },
+    /// Make this server the primary, because the primary is lost. The server may run or be stopped.
+    Promote {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Begin although another server has changes that this one lacks; they go into a conflict report there.
+        #[arg(long)]
+        leave_missing: bool,
+        /// Begin although the primary answers; it is fenced by that.
+        #[arg(long)]
+        even_though_primary_answers: bool,
+        /// After a restore: the login name of an administrator, by which the other servers let this one in.
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Write a backup of the configuration and the site's key; it does not say which server this is. Keep it safe.
+    Backup {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The file to write.
+        file: PathBuf,
+    },
+    /// Put a backup into an empty data folder; promote it afterwards.
+    Restore {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The backup.
+        file: PathBuf,
+    },
+    /// List the servers. The server must run.
+    Servers {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Remove a server for good. It sends nothing more until it joins again. Run on the primary, which must run.
+    Deprovision {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Its display name or id.
+        server: String,
+        /// Say that it is meant: this is final.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Have a secondary build its copy of the configuration anew. Run on the primary, which must run.
+    Reconfigure {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Its display name or id.
+        server: String,
+    },
+    /// Show how many secondaries the licence allows, or set it. Set it on the primary, which must run.
+    Licence {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The number to set.
+        #[arg(long)]
+        secondaries: Option<u32>,
+    },
+    /// Show the conflict reports of this server: changes that another generation has left behind.
+    Conflicts {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
     /// Judge a driver's library before it is put into a server's driver folder.
     Driver {
@@ -111,16 +184,11 @@ fn main() -> ExitCode {
     if let Command::Driver { command } = arguments.command {
         return runtime.block_on(check(command));
     }
-    let done = runtime.block_on(async {
-        match arguments.command {
-            Command::Run { .. } => run(settings.unwrap_or_default(), begun).await,
-            Command::Join { config, primary, user, fingerprint } => join(config, primary, user, fingerprint).await,
-            Command::DriverWorker { .. } | Command::Driver { .. } => Ok(()),
-        }
-    });
+    let done = runtime.block_on(command(arguments.command, settings.unwrap_or_default(), begun));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(After::End) => ExitCode::SUCCESS,
+        Ok(After::StartAnew) => start_anew(),
         Err(error) => {
             eprintln!("onealert: {error}");
             ExitCode::FAILURE
@@ -128,19 +196,98 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings, begun: Instant) -> Result<(), String> {
+/// What follows a command that went well.
+enum After {
+    End,
+    /// The server is started again in this process's place.
+    StartAnew,
+}
+
+async fn command(command: Command, settings: Settings, begun: Instant) -> Result<After, String> {
+    let text = match command {
+        Command::Run { .. } => return run(settings, begun).await,
+        Command::Join { config, primary, user, fingerprint } => {
+            let password = password(&format!("password of {user} on the primary"))?;
+            commands::join(config.as_deref(), primary, Login { user, password }, fingerprint).await?
+        }
+        Command::Promote { config, leave_missing, even_though_primary_answers, user } => {
+            let login = match user {
+                Some(user) => Some(Login { password: password(&format!("password of {user}"))?, user }),
+                None => None,
+            };
+            commands::promote(config.as_deref(), leave_missing, even_though_primary_answers, login).await?
+        }
+        Command::Backup { config, file } => commands::backup(config.as_deref(), &file)?,
+        Command::Restore { config, file } => commands::restore(config.as_deref(), &file).await?,
+        Command::Servers { config } => commands::order(config.as_deref(), Order::Servers).await?,
+        Command::Deprovision { server, yes: false, .. } => {
+            return Err(format!(
+                "deprovisioning {server} is final: it sends nothing more until it joins again with fresh credentials. If \
+                 that is meant, repeat with --yes"
+            ));
+        }
+        Command::Deprovision { config, server, yes: true } => {
+            commands::order(config.as_deref(), Order::Deprovision { server }).await?
+        }
+        Command::Reconfigure { config, server } => {
+            commands::order(config.as_deref(), Order::Reconfigure { server }).await?
+        }
+        Command::Licence { config, secondaries } => {
+            commands::order(config.as_deref(), Order::Licence { secondaries }).await?
+        }
+        Command::Conflicts { config } => commands::conflicts(config.as_deref())?,
+        Command::DriverWorker { .. } | Command::Driver { .. } => return Ok(After::End),
+    };
+    println!("{text}");
+    Ok(After::End)
+}
+
+async fn run(settings: Settings, begun: Instant) -> Result<After, String> {
     use tokio::signal::unix::{SignalKind, signal};
     let data = settings.data.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let app = App::start(settings).await.map_err(|error| error.to_string())?;
     say(&app.listening, &data, begun);
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("stopping: asked to terminate"),
-        _ = interrupt.recv() => tracing::info!("stopping: interrupted"),
-    }
+    let after = tokio::select! {
+        _ = terminate.recv() => {
+            tracing::info!("stopping: asked to terminate");
+            After::End
+        }
+        _ = interrupt.recv() => {
+            tracing::info!("stopping: interrupted");
+            After::End
+        }
+        () = app.starts_anew() => {
+            tracing::warn!("starting anew: this server's place in the installation has changed");
+            After::StartAnew
+        }
+    };
     app.stop().await;
-    Ok(())
+    Ok(after)
+}
+
+/// Replaces this process by a fresh one with the same arguments: nothing of the server that was is left in it.
+fn start_anew() -> ExitCode {
+    use std::os::unix::process::CommandExt;
+    let error = std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    eprintln!("onealert: cannot start anew: {error}");
+    ExitCode::FAILURE
+}
+
+/// A password: from the environment, from a pipe, or typed.
+fn password(prompt: &str) -> Result<String, String> {
+    if let Ok(password) = std::env::var("ONEALERT_PASSWORD") {
+        return Ok(password);
+    }
+    let mut text = String::new();
+    if std::io::stdin().is_terminal() {
+        eprint!("{prompt} (it is shown while you type): ");
+        std::io::stdin().read_line(&mut text).map_err(|error| format!("password: {error}"))?;
+    } else {
+        std::io::stdin().read_to_string(&mut text).map_err(|error| format!("password: {error}"))?;
+    }
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// What a person who starts the server has to know. Programs wait for the line that begins with `ready`.
@@ -149,18 +296,28 @@ fn say(listening: &Listening, data: &std::path::Path, begun: Instant) {
         Role::Primary => "primary",
         Role::Secondary => "secondary",
     };
-    println!("onealert {} {} ({role}), data in {}", onealert::product::version(), listening.name, data.display());
-    if let Some(address) = listening.https {
-        println!("pages        https://{address}");
+    let mut lines = vec![format!(
+        "onealert {} {} ({role}), data in {}",
+        onealert::product::version(),
+        listening.name,
+        data.display()
+    )];
+    lines.extend(listening.https.map(|address| format!("pages        https://{address}")));
+    lines.extend(listening.http.map(|address| format!("pages        http://{address}")));
+    lines.push(format!("other servers {}, site fingerprint {}", listening.mesh, listening.fingerprint));
+    lines.extend(
+        listening
+            .drawn_password
+            .as_ref()
+            .map(|password| format!("first login  admin / {password}   (shown once; change it on the account page)")),
+    );
+    lines.push(format!("ready after {} ms", begun.elapsed().as_millis()));
+    // Whoever read the first start may have gone since: a server that starts anew does not end for that.
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
     }
-    if let Some(address) = listening.http {
-        println!("pages        http://{address}");
-    }
-    println!("other servers {}, site fingerprint {}", listening.mesh, listening.fingerprint);
-    if let Some(password) = &listening.drawn_password {
-        println!("first login  admin / {password}   (shown once; change it on the account page)");
-    }
-    println!("ready after {} ms", begun.elapsed().as_millis());
+    let _ = out.flush();
 }
 
 async fn check(command: DriverCommand) -> ExitCode {
@@ -194,40 +351,4 @@ async fn check(command: DriverCommand) -> ExitCode {
         println!("{}", report.text())
     }
     ExitCode::from(report.exit_code())
-}
-
-async fn join(
-    config: Option<PathBuf>,
-    primary: String,
-    user: String,
-    fingerprint: Option<String>,
-) -> Result<(), String> {
-    let settings = Settings::load(config.as_deref()).map_err(|error| error.to_string())?;
-    let password = match std::env::var("ONEALERT_PASSWORD") {
-        Ok(password) => password,
-        Err(_) => {
-            if std::io::stdin().is_terminal() {
-                eprint!("password of {user} on the primary (it is shown while you type): ");
-            }
-            let mut text = String::new();
-            if std::io::stdin().is_terminal() {
-                std::io::stdin().read_line(&mut text).map_err(|error| format!("password: {error}"))?;
-            } else {
-                std::io::stdin().read_to_string(&mut text).map_err(|error| format!("password: {error}"))?;
-            }
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
-    };
-    let with = JoinWith { primary, user, password, fingerprint };
-    let joined = install::join(&settings, with).await.map_err(|error| error.to_string())?;
-    println!("joined {} ({}) as server {}", joined.primary.name, joined.primary.mesh, joined.server);
-    if !joined.verified {
-        println!("trusted the site with fingerprint {}", joined.fingerprint);
-        println!(
-            "compare it with the one that the primary prints at its start; if it differs, remove {} and join again with --fingerprint",
-            settings.data.display()
-        );
-    }
-    println!("now run: onealert run");
-    Ok(())
 }

@@ -27,8 +27,10 @@ pub struct Settings {
     pub timing: Timing,
     /// Defaults of the two local settings and how audio leaves.
     pub media: Media,
-    /// Limits of the installation until a licence is read.
+    /// Limits of the installation until the configuration says otherwise.
     pub licence: Licence,
+    /// How configuration is kept for secondaries and compared.
+    pub replication: Replication,
     /// Files that parts of the log are written to, beside standard error.
     pub log_file: Vec<LogFile>,
 }
@@ -93,8 +95,24 @@ pub struct Media {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Licence {
-    /// How many secondaries may join.
+    /// How many secondaries may join; what the configuration says counts instead.
     pub secondaries: u32,
+    /// For how many days a secondary works without hearing its primary before it says that its licence is not proven.
+    pub grace_days: u32,
+}
+
+/// Replication.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Replication {
+    /// How often rows are compared with what was committed, and the change log is trimmed, in seconds.
+    pub scrub_s: u64,
+    /// How many changes that everybody has are kept all the same, so that a short absence costs no snapshot.
+    pub log_keep: u64,
+    /// For how many days changes are kept for a secondary that is away.
+    pub log_days: u64,
+    /// How many mebibytes of changes are kept for a secondary that is away.
+    pub log_mb: u64,
 }
 
 impl Default for Settings {
@@ -111,6 +129,7 @@ impl Default for Settings {
             media: Media::default(),
             licence: Licence::default(),
             log_file: Vec::new(),
+            replication: Replication::default(),
         }
     }
 }
@@ -137,7 +156,13 @@ impl Default for Media {
 
 impl Default for Licence {
     fn default() -> Licence {
-        Licence { secondaries: 9 }
+        Licence { secondaries: 9, grace_days: 30 }
+    }
+}
+
+impl Default for Replication {
+    fn default() -> Replication {
+        Replication { scrub_s: 60, log_keep: 10_000, log_days: 7, log_mb: 256 }
     }
 }
 
@@ -192,6 +217,9 @@ impl Settings {
     fn check(&self) -> Result<(), String> {
         if self.media.interface != "auto" && self.media.interface.parse::<Ipv4Addr>().is_err() {
             return Err(format!("media.interface {:?} is neither \"auto\" nor an IPv4 address", self.media.interface));
+        }
+        if !(1..=86_400).contains(&self.replication.scrub_s) {
+            return Err(format!("replication.scrub_s {} is outside 1 to 86400", self.replication.scrub_s));
         }
         if !(20..=5000).contains(&self.timing.heartbeat_ms) {
             return Err(format!("timing.heartbeat_ms {} is outside 20 to 5000", self.timing.heartbeat_ms));
@@ -249,6 +277,7 @@ mod tests {
             ("[media]\ninterface = \"eth0\"", "eth0"),
             ("[timing]\nheartbeat_ms = 1", "heartbeat_ms 1 "),
             ("[[log_file]]\npath = \"x\"\nfilter = \"SyncLog=loud\"", "SyncLog=loud"),
+            ("[replication]\nscrub_s = 0", "scrub_s 0 "),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(named), "{error}");

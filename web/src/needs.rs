@@ -123,6 +123,20 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     fn local_settings(&self) -> Answer<'_, LocalSettingsView>;
     /// Changes them, on every server, a secondary too. They count at once. Wrong values are 422 at their names.
     fn save_local_settings(&self, by: Actor, settings: LocalSettings) -> Answer<'_, ()>;
+    /// Every server, the primary first, deprovisioned ones last.
+    fn servers(&self) -> Answer<'_, Vec<ServerRow>>;
+    /// Takes a server out for good. `confirm` is its display name, typed by the one who wants it: 422 at `/confirm` otherwise.
+    fn deprovision(&self, by: Actor, server: ServerId, confirm: String) -> Answer<'_, Deprovisioned>;
+    /// Has a secondary build its copy anew while it goes on with the one it has. Answers whether it began at once.
+    fn reconfigure(&self, by: Actor, server: ServerId) -> Answer<'_, bool>;
+    /// Makes this server the primary.
+    fn promote(&self, by: Actor, request: PromoteRequest) -> Answer<'_, Promoted>;
+    /// The conflict reports of this server, newest first.
+    fn conflicts(&self) -> Answer<'_, Vec<Conflict>>;
+    /// What the licence allows.
+    fn licence(&self) -> Answer<'_, Licence>;
+    /// Sets how many secondaries the licence allows.
+    fn set_licence(&self, by: Actor, secondaries: u32) -> Answer<'_, Licence>;
 
     // Priority groups.
 

@@ -202,6 +202,54 @@ impl Caller {
         self.needs.save_local_settings(self.actor(), settings).await
     }
 
+    /// Every server.
+    pub async fn servers(&self) -> Result<Vec<ServerRow>, Problem> {
+        self.require(Action::Administer)?;
+        self.needs.servers().await
+    }
+
+    /// One server.
+    pub async fn server(&self, id: ServerId) -> Result<ServerRow, Problem> {
+        let found = self.servers().await?.into_iter().find(|row| row.id == id);
+        found.ok_or_else(|| Problem::not_found("server", id))
+    }
+
+    /// Takes a server out for good.
+    pub async fn deprovision(&self, server: ServerId, confirm: String) -> Result<Deprovisioned, Problem> {
+        self.require_change(Action::Configure)?;
+        self.needs.deprovision(self.actor(), server, confirm).await
+    }
+
+    /// Has a secondary build its copy anew.
+    pub async fn reconfigure(&self, server: ServerId) -> Result<bool, Problem> {
+        self.require_change(Action::Configure)?;
+        self.needs.reconfigure(self.actor(), server).await
+    }
+
+    /// Makes this server the primary.
+    pub async fn promote(&self, request: PromoteRequest) -> Result<Promoted, Problem> {
+        self.require(Action::Administer)?;
+        self.needs.promote(self.actor(), request).await
+    }
+
+    /// The conflict reports of this server.
+    pub async fn conflicts(&self) -> Result<Vec<Conflict>, Problem> {
+        self.require(Action::Administer)?;
+        self.needs.conflicts().await
+    }
+
+    /// What the licence allows.
+    pub async fn licence(&self) -> Result<Licence, Problem> {
+        self.require(Action::LookAtConfiguration)?;
+        self.needs.licence().await
+    }
+
+    /// Sets how many secondaries the licence allows.
+    pub async fn set_licence(&self, secondaries: u32) -> Result<Licence, Problem> {
+        self.require_change(Action::Configure)?;
+        self.needs.set_licence(self.actor(), secondaries).await
+    }
+
     // Priority groups.
 
     /// Every priority group.

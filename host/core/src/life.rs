@@ -72,7 +72,7 @@ pub enum Denial {
     Secondary,
     /// Configuration on a secondary whose primary cannot be heard.
     #[error(
-        "The primary cannot be reached. Until it is back, or another server is promoted, nobody can change the \
+        "This is a secondary server and its primary cannot be reached. Until it is back, or another server is promoted, nobody can change the \
          configuration, reset a password, change a contact or register a mobile device. Notifications can be sent from here."
     )]
     PrimaryAway,
@@ -135,17 +135,6 @@ impl Place {
                 (Role::Primary, _) => Err(Denial::Primary),
                 (Role::Secondary, _) => Err(self.secondary_or(Denial::Secondary)),
             },
-        }
-    }
-
-    /// What a load balancer is told because of the server's life, and the word for it; `None` when its life is in order and
-    /// its duties decide.
-    pub fn balancer(&self) -> Option<(u16, &'static str)> {
-        match self.life {
-            Life::Opening | Life::Active => None,
-            Life::Fenced { .. } => Some((404, "Fenced")),
-            Life::Restored => Some((404, "Restored")),
-            Life::Inert => Some((503, "Deprovisioned")),
         }
     }
 
@@ -249,15 +238,6 @@ mod tests {
             assert!(said.contains(word), "{said}");
         }
         assert_eq!(place.may(Deed::Send), Ok(()));
-    }
-
-    #[test]
-    fn balancers_are_told_of_a_life_that_is_not_in_order() {
-        let told = |life| Place { role: Role::Primary, life, primary_heard: true }.balancer().map(|(code, _)| code);
-        assert_eq!(
-            [told(Life::Active), told(Life::Opening), told(FENCED), told(Life::Restored), told(Life::Inert)],
-            [None, None, Some(404), Some(404), Some(503)]
-        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::{
     replicate::Epoch,
 };
 
-/// What a server tells its peers about the generation it stands in. New in a heartbeat: a peer of another version may not
-/// say it, and then nothing is concluded.
+/// What a server tells its peers about the generation it stands in. A peer of another version may not say it; nothing is
+/// concluded then.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Generation {
     /// Every generation that led to its configuration, oldest first, that one included.

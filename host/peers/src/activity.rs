@@ -65,3 +65,16 @@ impl ActivitySource for OwnRecords {
         self.history.acknowledge(mark)
     }
 }
+
+/// The records of a server that takes configuration from one that is not its primary: none of them may be acknowledged
+/// there.
+pub struct NoRecords;
+
+impl ActivitySource for NoRecords {
+    fn after(&self, _: Option<Mark>, _: usize) -> Result<Vec<ActivityRecord>> {
+        Ok(Vec::new())
+    }
+    fn acknowledge(&self, _: Mark) -> Result<()> {
+        Ok(())
+    }
+}

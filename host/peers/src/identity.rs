@@ -1,4 +1,7 @@
-//! Who a server is: its key, the certificate that the site issued for it, and on the primary the site's own key.
+//! Who a server is: its key, the certificate that the site issued for it, and the site's own key.
+//!
+//! Every server that has joined holds the site's key, so that any of them can be promoted and then let others join. It gives
+//! nobody entry by itself: a certificate names a server, and whether that server with that key is one of us is the roster's.
 //!
 //! Certificates do not expire: a server whose clock is wrong or whose operator forgot a date must not fall silent in an
 //! alarm. What revokes one is the configuration ([`crate::roster`]), at once and on every server.
@@ -15,6 +18,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const CA: &str = "site-ca.pem";
@@ -56,8 +60,8 @@ pub enum IdentityError {
     /// A certificate request that cannot be granted.
     #[error("certificate request: {0}")]
     BadRequest(String),
-    /// Only the primary holds the site's key.
-    #[error("this server does not hold the site's key; ask the primary")]
+    /// The files do not hold the site's key.
+    #[error("this server does not hold the site's key; join it again")]
     NoSiteKey,
     /// The cryptography refused.
     #[error("{doing}: {reason}")]
@@ -69,7 +73,7 @@ pub enum IdentityError {
     },
 }
 
-/// A server's key and certificate, the site's certificate, and on the primary the site's key.
+/// A server's key and certificate, the site's certificate and key.
 pub struct Identity {
     server: ServerId,
     key_sha256: String,
@@ -78,6 +82,7 @@ pub struct Identity {
     authorities: Vec<CertificateDer<'static>>,
     authority_pem: String,
     issuer: Option<Issuer<'static, KeyPair>>,
+    authority_key_pem: Option<String>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -108,14 +113,30 @@ impl Identity {
         let ca = params.self_signed(&ca_key).map_err(crypto("make the site's certificate"))?;
         let ca_key_pem = ca_key.serialize_pem();
         let issuer = Issuer::new(params, ca_key);
-        let key = generate()?;
-        let certificate = sign(&issuer, &key, server, names)?;
-        write_private(&dir.join(CA_KEY), &ca_key_pem)?;
-        write_private(&dir.join(KEY), &key.serialize_pem())?;
-        write_private(&dir.join(CERTIFICATE), &certificate.pem())?;
-        // Last: its presence says that the others are whole.
-        write_private(&ca_path, &ca.pem())?;
-        Identity::load(dir)
+        found(dir, &issuer, &SiteKeys { certificate: ca.pem(), key: ca_key_pem }, server, names)
+    }
+
+    /// Makes a server of an existing site from the site's certificate and key, as a backup carries them. It gets a key and a
+    /// certificate of its own: a backup says nothing about who a server is.
+    ///
+    /// # Errors
+    /// The folder holds an identity already, the site's files are not what they should be, or the folder cannot be written.
+    pub fn create_from(
+        dir: &Path,
+        site: &SiteKeys,
+        server: ServerId,
+        names: &[String],
+    ) -> Result<Identity, IdentityError> {
+        let path = dir.join(CA);
+        let bad = |reason: String| IdentityError::BadFile { path: path.clone(), reason };
+        if path.exists() {
+            return Err(bad("an identity is there already; take another data folder".to_owned()));
+        }
+        let authority =
+            CertificateDer::from_pem_slice(site.certificate.as_bytes()).map_err(|error| bad(error.to_string()))?;
+        let key = KeyPair::from_pem(&site.key).map_err(|error| bad(error.to_string()))?;
+        let issuer = Issuer::from_ca_cert_der(&authority, key).map_err(crypto("read the site's certificate"))?;
+        found(dir, &issuer, site, server, names)
     }
 
     /// Whether the folder holds an identity.
@@ -138,18 +159,21 @@ impl Identity {
             return Err(bad(format!("belongs to another key than {KEY}")));
         }
         let ca_key_path = dir.join(CA_KEY);
-        let issuer = match ca_key_path.exists() {
-            false => None,
-            true => Some(
-                Issuer::from_ca_cert_der(&authorities[0], read_key(&ca_key_path)?)
-                    .map_err(crypto("read the site's certificate"))?,
-            ),
+        let (issuer, authority_key_pem) = match ca_key_path.exists() {
+            false => (None, None),
+            true => {
+                let key = read_key(&ca_key_path)?;
+                let pem = key.serialize_pem();
+                let issuer =
+                    Issuer::from_ca_cert_der(&authorities[0], key).map_err(crypto("read the site's certificate"))?;
+                (Some(issuer), Some(pem))
+            }
         };
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let ca_path = dir.join(CA);
         let authority_pem =
             fs::read_to_string(&ca_path).map_err(|source| IdentityError::File { path: ca_path, source })?;
-        Ok(Identity { server, key_sha256, key, certificate, authorities, authority_pem, issuer })
+        Ok(Identity { server, key_sha256, key, certificate, authorities, authority_pem, issuer, authority_key_pem })
     }
 
     /// Whose identity it is.
@@ -167,6 +191,14 @@ impl Identity {
     /// Whether this server can issue certificates for others.
     pub fn is_issuer(&self) -> bool {
         self.issuer.is_some()
+    }
+    /// The site's certificate and key, for a backup.
+    ///
+    /// # Errors
+    /// The folder does not hold the site's key.
+    pub fn site_keys(&self) -> Result<SiteKeys, IdentityError> {
+        let key = self.authority_key_pem.clone().ok_or(IdentityError::NoSiteKey)?;
+        Ok(SiteKeys { certificate: self.authority_pem.clone(), key })
     }
     pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
@@ -187,7 +219,22 @@ impl Identity {
     pub fn issue(&self, request: &CheckedRequest, server: ServerId, names: &[String]) -> Result<Issued, IdentityError> {
         let issuer = self.issuer.as_ref().ok_or(IdentityError::NoSiteKey)?;
         let certificate = sign(issuer, &request.params.public_key, server, names)?;
-        Ok(Issued { certificate: certificate.pem(), authority: self.authority_pem.clone() })
+        Ok(Issued { certificate: certificate.pem(), site: self.site_keys()? })
+    }
+}
+
+/// The site's certificate and its key, PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteKeys {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for SiteKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SiteKeys(..)")
     }
 }
 
@@ -196,8 +243,8 @@ impl Identity {
 pub struct Issued {
     /// The server's certificate, PEM.
     pub certificate: String,
-    /// The site's certificate, PEM.
-    pub authority: String,
+    /// The site's certificate and key.
+    pub site: SiteKeys,
 }
 
 /// A certificate request whose signature proves that the sender holds the key.
@@ -248,6 +295,15 @@ impl PendingIdentity {
         Ok(PendingIdentity { dir: dir.to_owned(), key })
     }
 
+    /// The key that the folder's server has already: for a server that joins the installation of which it was the primary,
+    /// and that is to be known again there.
+    ///
+    /// # Errors
+    /// The folder holds no identity, or its key cannot be read.
+    pub fn of_present(dir: &Path) -> Result<PendingIdentity, IdentityError> {
+        Ok(PendingIdentity { dir: dir.to_owned(), key: read_key(&dir.join(KEY))? })
+    }
+
     /// The request to send, PEM.
     ///
     /// # Errors
@@ -271,12 +327,12 @@ impl PendingIdentity {
         if key_sha256 != key_hash(&self.key) {
             return Err(bad("the primary issued a certificate for another key".to_owned()));
         }
-        // A server that was a primary before must not go on issuing for a site that is no longer its own.
-        remove(&self.dir.join(CA_KEY))?;
         remove(&self.dir.join(CA))?;
+        write_private(&self.dir.join(CA_KEY), &issued.site.key)?;
         write_private(&self.dir.join(KEY), &self.key.serialize_pem())?;
         write_private(&path, &issued.certificate)?;
-        write_private(&self.dir.join(CA), &issued.authority)?;
+        // Last: its presence says that the others are whole.
+        write_private(&self.dir.join(CA), &issued.site.certificate)?;
         let identity = Identity::load(&self.dir)?;
         remove(&self.dir.join(PENDING_KEY))?;
         Ok(identity)
@@ -320,6 +376,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("writing to a string");
         text
     })
+}
+
+/// Writes the files of a server that holds the site's key.
+fn found(
+    dir: &Path,
+    issuer: &Issuer<'static, KeyPair>,
+    site: &SiteKeys,
+    server: ServerId,
+    names: &[String],
+) -> Result<Identity, IdentityError> {
+    let key = generate()?;
+    let certificate = sign(issuer, &key, server, names)?;
+    write_private(&dir.join(CA_KEY), &site.key)?;
+    write_private(&dir.join(KEY), &key.serialize_pem())?;
+    write_private(&dir.join(CERTIFICATE), &certificate.pem())?;
+    // Last: its presence says that the others are whole.
+    write_private(&dir.join(CA), &site.certificate)?;
+    Identity::load(dir)
 }
 
 fn generate() -> Result<KeyPair, IdentityError> {
@@ -423,7 +497,10 @@ mod tests {
         let joined = pending.complete(&issued).expect("certificate fits");
         assert_eq!((joined.server(), joined.key_sha256()), (ServerId(2), request.key_sha256.as_str()));
         assert_eq!(joined.fingerprint(), primary.fingerprint());
-        assert!(matches!(joined.issue(&request, ServerId(3), &[]), Err(IdentityError::NoSiteKey)));
+        assert!(
+            joined.issue(&request, ServerId(3), &[]).is_ok(),
+            "whoever has joined can be promoted and take others in"
+        );
         for name in [CA, CA_KEY, CERTIFICATE, KEY] {
             let mode = fs::metadata(site.path().join(name)).expect(name).permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -20,13 +20,15 @@ pub mod socket;
 pub mod sync;
 pub mod tls;
 
-pub use activity::{ActivitySink, ActivitySource, OwnRecords};
-pub use identity::{Identity, IdentityError, PendingIdentity};
+pub use activity::{ActivitySink, ActivitySource, NoRecords, OwnRecords};
+pub use identity::{Identity, IdentityError, PendingIdentity, SiteKeys};
 pub use listen::{Listener, ListenerConfig, Services};
 pub use mesh::{Mesh, MeshConfig, MeshEvent, PeerAddress};
 pub use roster::{Admission, Roster, RosterEntry};
 pub use sync::{
+    ask::Asker,
     event::SyncEvent,
+    message::Login,
     publisher::{Publisher, PublisherConfig, PublisherHost, SubscriberStatus},
     subscriber::{Subscriber, SubscriberConfig, SubscriberHost},
 };

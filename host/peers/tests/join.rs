@@ -128,6 +128,7 @@ impl Primary {
             web: "https://127.0.0.2:8443/".into(),
             versions: versions("1.0.0"),
             fingerprint: None,
+            keep_key: false,
         }
     }
 }

@@ -23,6 +23,7 @@ use onealert_core::{ids::Incarnation, time::Wall};
 use onealert_peers::{PeerAddress, SyncEvent, files::FetchError};
 use onealert_store::{
     ConfigStore,
+    change::Commit,
     history::{Activity, ENDED},
     local,
 };
@@ -231,7 +232,7 @@ async fn a_promoted_primary_carries_its_secondary_into_the_next_generation() {
     let (primary, mut secondary) = pair(&site);
     primary.commit(settings(5));
     secondary.in_sync_at(5).await;
-    primary.store.promote(EpochId(2)).expect("promoted");
+    primary.store.promote(EpochId(2), &Commit::new(Wall(0), vec![])).expect("promoted");
     primary.publisher.reconsider();
     secondary
         .next("the next generation", |event| match event {

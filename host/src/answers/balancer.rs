@@ -15,17 +15,21 @@ pub(super) fn answer(hub: &Hub) -> BalancerStatus {
     let config = hub.config();
     let duty = *hub.standing.borrow();
     judge(&Facts {
-        role: hub.role,
+        role: hub.place().role,
         stuck: hub.way.last_turn() > STUCK,
         stores: !hub.store_refuses.load(Ordering::Relaxed),
-        gone: config.servers.get(&hub.server).is_none_or(|row| row.deprovisioned),
-        licensed: match members::enrolment(&config, hub.server, hub.settings.licence.secondaries) {
-            Enrolment::OverLicence { .. } => hub.role == Role::Primary,
+        gone: match config.servers.get(&hub.server) {
+            Some(row) => row.deprovisioned,
+            // A server that has just joined has no copy yet, and one that was restored is in no configuration.
+            None => !config.servers.is_empty() && hub.place().life == Life::Active,
+        },
+        licensed: match members::enrolment(&config, hub.server, hub.licence_limit()) {
+            Enrolment::OverLicence { .. } => hub.place().role == Role::Primary,
             _ => true,
         },
-        life: hub.generation().life,
+        life: hub.place().life,
         draining: duty.draining,
-        ready: hub.is_ready(),
+        ready: hub.is_ready() && !config.servers.is_empty(),
         held: duty.held,
         owner: duty.owner,
     })

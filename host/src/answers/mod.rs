@@ -11,6 +11,7 @@ mod phones;
 mod redundancy;
 mod sending;
 mod sent;
+mod servers;
 mod status;
 mod switch;
 mod versions;
@@ -18,8 +19,9 @@ mod versions;
 use std::{net::IpAddr, sync::Arc};
 
 use onealert_core::{
-    config::{Endpoint, Notification, PriorityGroup, Role, Trigger},
+    config::{Endpoint, Notification, PriorityGroup, Trigger},
     ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    life::{Deed, Denial, Life},
 };
 use onealert_web::needs::*;
 use serde_json::Value;
@@ -39,10 +41,15 @@ impl Needs for Answers {
         Identity {
             id: hub.server,
             name: config.servers.get(&hub.server).map_or_else(|| hub.settings.name.clone(), |row| row.name.clone()),
-            role: hub.role,
+            role: hub.place().role,
             version: crate::product::version().to_string(),
             primary: primary.map(|row| PrimaryLink { name: row.name.clone(), url: row.web.clone() }),
             can_configure: self.can_configure(),
+            fenced: matches!(hub.place().life, Life::Fenced { .. }),
+            closed: match hub.may(Deed::Send) {
+                Err(why @ (Denial::Inert | Denial::Restored)) => Some(why.to_string()),
+                _ => None,
+            },
         }
     }
     fn balancer_status(&self) -> BalancerStatus {
@@ -144,6 +151,27 @@ impl Needs for Answers {
     fn save_local_settings(&self, by: Actor, settings: LocalSettings) -> Answer<'_, ()> {
         Box::pin(async move { own::change(&self.0, by, settings).await })
     }
+    fn servers(&self) -> Answer<'_, Vec<ServerRow>> {
+        Box::pin(async { Ok(servers::servers(&self.0)) })
+    }
+    fn deprovision(&self, by: Actor, server: ServerId, confirm: String) -> Answer<'_, Deprovisioned> {
+        Box::pin(async move { servers::deprovision(self, by, server, confirm).await })
+    }
+    fn reconfigure(&self, by: Actor, server: ServerId) -> Answer<'_, bool> {
+        Box::pin(async move { servers::reconfigure(self, &by, server) })
+    }
+    fn promote(&self, by: Actor, request: PromoteRequest) -> Answer<'_, Promoted> {
+        Box::pin(async move { servers::promote(self, by, request).await })
+    }
+    fn conflicts(&self) -> Answer<'_, Vec<Conflict>> {
+        Box::pin(async { servers::conflicts(&self.0).await })
+    }
+    fn licence(&self) -> Answer<'_, Licence> {
+        Box::pin(async { Ok(servers::licence(&self.0)) })
+    }
+    fn set_licence(&self, by: Actor, secondaries: u32) -> Answer<'_, Licence> {
+        Box::pin(async move { servers::set_licence(self, by, secondaries).await })
+    }
     fn groups(&self) -> Answer<'_, Vec<GroupView>> {
         Box::pin(async { groups::list(&self.0).await })
     }
@@ -202,14 +230,7 @@ impl Needs for Answers {
 impl Answers {
     /// Whether configuration may be changed here; why not otherwise.
     fn can_configure(&self) -> Result<(), String> {
-        match self.0.role {
-            Role::Primary => Ok(()),
-            Role::Secondary => {
-                Err("This is a secondary server. Configuration is changed on the primary and copied here; \
-                                    notifications can be sent from here."
-                    .to_owned())
-            }
-        }
+        self.0.may(Deed::Configure).map_err(|why| why.to_string())
     }
 
     /// The refusal of a write on a server that may not configure.

@@ -21,7 +21,7 @@ const LOOKED_THROUGH: usize = 2000;
 pub(super) async fn page(hub: &Hub, query: SentQuery) -> Result<SentPage, Problem> {
     let config = hub.config();
     // A secondary shows what it sent itself; it has no other server's records.
-    let server = if hub.role == Role::Secondary { Some(hub.server) } else { query.server };
+    let server = if hub.place().role == Role::Secondary { Some(hub.server) } else { query.server };
     let filter = SentFilter { server, outcome: query.outcome };
     let mut before = match query.after.as_deref() {
         None => None,
@@ -59,7 +59,7 @@ pub(super) async fn page(hub: &Hub, query: SentQuery) -> Result<SentPage, Proble
         before = rows.last().map(|(cursor, _)| *cursor);
     }
     let next = before.map(|cursor| serde_json::to_string(&cursor).expect("a cursor is plain data"));
-    let missing = if hub.role == Role::Primary { missing(hub, &config).await } else { Vec::new() };
+    let missing = if hub.place().role == Role::Primary { missing(hub, &config).await } else { Vec::new() };
     Ok(SentPage { rows: rows.into_iter().map(|(_, row)| row).collect(), next, missing })
 }
 
@@ -164,7 +164,7 @@ fn outcome_of(records: &[Ended], states: &[EndpointState]) -> Outcome {
 pub(super) async fn senders(hub: &Hub) -> Result<Vec<Sender>, Problem> {
     let config = hub.config();
     let sender = |id: ServerId, gone: bool| Sender { id, name: server_name(&config, id), gone };
-    if hub.role == Role::Secondary {
+    if hub.place().role == Role::Secondary {
         return Ok(vec![sender(hub.server, false)]);
     }
     let found = hub.records.senders().await.map_err(|error| {

@@ -7,6 +7,7 @@ use onealert_core::{
     config::{Role, Server},
     ids::ServerId,
     knowledge::Knowledge,
+    life::Life,
     members::licensed_order,
     node::Node,
     version::compare,
@@ -146,12 +147,12 @@ fn blank(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     }
 }
 
-/// What the licence says of a server. Only the primary knows: it counts.
+/// What the licence says of a server. Only the primary counts; a secondary knows whether its own is proven by contact.
 fn licence(hub: &Hub, row: &Server) -> Option<String> {
-    if hub.role != Role::Primary {
-        return None;
+    if hub.place().role != Role::Primary {
+        return hub.unproven.borrow().clone().filter(|_| row.id == hub.server);
     }
-    let limit = hub.settings.licence.secondaries;
+    let limit = hub.licence_limit();
     let secondaries = licensed_order(&hub.config());
     Some(match secondaries.iter().position(|id| *id == row.id) {
         None => format!("{} of {limit} secondaries in use", secondaries.len()),
@@ -200,6 +201,8 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         (State::Warning, "Came back; asking the others before it goes on".to_owned())
     } else if let Some(hold) = &seen.hold {
         (State::Warning, capital(&hold_text(hold, crate::clock::wall())))
+    } else if let Some(concern) = hub.concern() {
+        concern
     } else if sync.state != State::Ok {
         (sync.state, sync.text)
     } else {
@@ -236,7 +239,11 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     };
     let sends = shown.duties.iter().any(|duty| duty.sends);
     let now = crate::clock::wall();
+    let life = peer.standing.as_ref().filter(|_| peer.belief != Belief::Down).map(|it| it.generation.life);
     (shown.state, shown.text) = match peer.belief {
+        _ if life.is_some_and(|life| matches!(life, Life::Fenced { .. })) => {
+            (State::Bad, "Fenced: another server was promoted; join this one to it".to_owned())
+        }
         Belief::Up => (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() }),
         Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
         Belief::Held => {

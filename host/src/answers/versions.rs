@@ -18,7 +18,7 @@ pub(super) fn versions(hub: &Hub) -> ServerVersions {
     ServerVersions {
         id: hub.server,
         name: config.servers.get(&hub.server).map_or_else(|| hub.settings.name.clone(), |row| row.name.clone()),
-        role: hub.role,
+        role: hub.place().role,
         versions: hub.versions(),
         enabled: enabled.collect(),
         epoch: position.epoch.to_string(),

@@ -1,11 +1,12 @@
 //! What a configuration write is: rows, what the writer believes they are, who writes, and what comes out.
 
 use onealert_core::{
-    config::{Change, Table},
+    config::{Change, Table, canonical},
     replicate::{LogRecord, Position},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The longest row that is taken, in bytes of its text: room for a notification that names 50,000 endpoints.
 pub const MAX_ROW_BYTES: usize = 4 << 20;
@@ -95,4 +96,21 @@ pub struct AuditRow {
     pub previous: String,
     /// SHA-256 of this line with `previous` in it, as hexadecimal digits.
     pub hash: String,
+}
+
+/// A row without what its readers must not see: anybody who may read logs and reports could try passwords against their
+/// hashes.
+pub fn blanked(table: Table, row: String) -> String {
+    if table != Table::Users {
+        return row;
+    }
+    match serde_json::from_str::<Value>(&row) {
+        Ok(Value::Object(mut fields)) => {
+            if let Some(secret) = fields.get_mut("password_hash") {
+                *secret = Value::from("not shown");
+            }
+            canonical(&fields)
+        }
+        _ => String::from("\"not shown\""),
+    }
 }

@@ -20,5 +20,5 @@ pub use activations::{ActivationStore, ActivationWriter};
 pub use error::{Fault, Result, StoreError};
 pub use history::HistoryStore;
 pub use local::LocalStore;
-pub use port::{ConfigStore, Loaded};
+pub use port::{ConfigStore, Loaded, Notes, Promoted};
 pub use sqlite::SqliteStore;

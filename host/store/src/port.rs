@@ -3,7 +3,7 @@
 //!
 //! Every method blocks until the work is done; call them from a thread that may wait. Handles may be shared between threads.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use onealert_core::{
     config::Table,
@@ -31,6 +31,18 @@ pub struct Loaded {
     pub epochs: Vec<Epoch>,
 }
 
+/// A generation that began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Promoted {
+    /// The generation.
+    pub epoch: Epoch,
+    /// Its first transaction.
+    pub committed: Committed,
+}
+
+/// What a backup carries beside the configuration, by name: the site's certificate and key, when and where it was made.
+pub type Notes = BTreeMap<String, String>;
+
 /// A configuration database: rows, the change log, digests and generations, changed only together.
 pub trait ConfigStore: Send + Sync {
     /// Where this is, for messages: a file, or a server and database.
@@ -49,8 +61,9 @@ pub trait ConfigStore: Send + Sync {
 
     /// Makes an empty store the first generation: position 0 of `epoch`, a number drawn at random.
     fn install(&self, epoch: EpochId) -> Result<Position>;
-    /// Starts the generation `epoch` here and now; its parent is the one before. The store's part of *promote*.
-    fn promote(&self, epoch: EpochId) -> Result<Epoch>;
+    /// Starts the generation `epoch` here and now, with `commit` as its first transaction: whoever has the generation knows
+    /// who its primary is. Its parent is the one before. The store's part of *promote*.
+    fn promote(&self, epoch: EpochId, commit: &Commit) -> Result<Promoted>;
     /// Remembers generations that another server knows, so that records and positions of them can be judged.
     fn learn_epochs(&self, epochs: &[Epoch]) -> Result<()>;
 
@@ -109,6 +122,7 @@ pub trait ConfigStore: Send + Sync {
     fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRow>>;
     /// Checks the chain of the whole audit log: the number of the first line that does not fit, or `None`.
     fn audit_broken(&self) -> Result<Option<u64>>;
-    /// Writes a checked copy to `path`: under a temporary name first, so that what bears the name is whole.
-    fn backup(&self, path: &Path) -> Result<()>;
+    /// Writes a checked copy to `path` with `notes` beside it: under a temporary name first, so that what bears the name is
+    /// whole. Only the service's user can read it.
+    fn backup(&self, path: &Path, notes: &Notes) -> Result<()>;
 }

@@ -39,6 +39,7 @@ fn knowledge(n: u128) -> Knowledge {
         attempt: 0,
         owner: ServerId(1),
         started: true,
+        fallen: false,
         stopped: false,
         degraded: false,
         states: vec![EndpointState::Pending, failed],

@@ -161,6 +161,7 @@ fn unfinished() -> Knowledge {
         attempt: 0,
         owner: ME,
         started: false,
+        fallen: false,
         stopped: false,
         degraded: false,
         states: Vec::new(),

@@ -6,6 +6,7 @@ mod document;
 mod general;
 mod openapi;
 pub mod redundancy;
+mod servers;
 
 use std::{future::Future, pin::Pin};
 
@@ -62,10 +63,14 @@ pub async fn answer(request: Request) -> Reply {
 async fn run(request: Request) -> Result<Reply, Problem> {
     let parts = request.parts();
     let Some(path) = parts.strip_prefix(&BASE) else { return Err(Problem::not_found("resource", &request.path)) };
-    match (&request.method, path) {
-        (&Method::GET, ["openapi.json"]) => return Ok(openapi::answer()),
-        (&Method::POST, ["login"]) => return general::login(&request).await,
-        _ => {}
+    if let (&Method::GET, ["openapi.json"]) = (&request.method, path) {
+        return Ok(openapi::answer());
+    }
+    if let Some(why) = request.site.needs.identity().closed {
+        return Err(Problem::new(503, "Out of service", why));
+    }
+    if let (&Method::POST, ["login"]) = (&request.method, path) {
+        return general::login(&request).await;
     }
     let routes = routes();
     let mut allowed = Vec::new();
@@ -86,7 +91,7 @@ async fn run(request: Request) -> Result<Reply, Problem> {
 
 /// Every operation, those of daily use first.
 fn routes() -> impl Iterator<Item = &'static Route> {
-    general::ROUTES.iter().chain(configuration::ROUTES).chain(redundancy::ROUTES)
+    general::ROUTES.iter().chain(configuration::ROUTES).chain(redundancy::ROUTES).chain(servers::ROUTES)
 }
 
 /// The changing parts of a path that fits the pattern.

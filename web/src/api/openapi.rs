@@ -24,16 +24,16 @@ use super::{
         Created, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
         PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow,
     },
-    general, routes,
+    general, routes, servers,
 };
 use crate::{
     needs::{
-        Accepted, Attention, Beat, DiskView, DrillCase, DrillDriver, DrillEndpoint, DrillReport, DriverBrief,
-        DriverOnServer, DriverSwitch, DriverView, Drivers, Duty, EndpointResult, EventIn, FieldProblem, FoundFile,
-        GroupDeleted, InterfaceChoice, LocalSettings, LocalSettingsView, LogLine, Moment, Named, OtherServer,
-        PhoneLogin, Problem, Redundancy, RedundancySettings, Returning, Running, Sender, SentBy, SentDetail, SentPage,
-        SentRow, ServerStatus, ServerVersions, State, Status, UserView, WhatIf, WhatIfEndpoint, WhatIfMember,
-        WhatIfRun,
+        Accepted, Attention, Beat, Conflict, ConflictRow, Deprovisioned, DiskView, DrillCase, DrillDriver,
+        DrillEndpoint, DrillReport, DriverBrief, DriverOnServer, DriverSwitch, DriverView, Drivers, Duty,
+        EndpointResult, EventIn, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice, Licence, LocalSettings,
+        LocalSettingsView, LogLine, Moment, Named, OtherServer, PhoneLogin, Problem, PromoteRequest, Promoted,
+        Redundancy, RedundancySettings, Returning, Running, Sender, SentBy, SentDetail, SentPage, SentRow, ServerRow,
+        ServerStatus, ServerVersions, State, Status, UserView, WhatIf, WhatIfEndpoint, WhatIfMember, WhatIfRun,
     },
     reply::{self, Reply},
     roles::role_name,
@@ -43,7 +43,10 @@ use crate::{
 #[openapi(components(schemas(
     Accepted,
     Attention,
+    Conflict,
+    ConflictRow,
     Created,
+    Deprovisioned,
     DiskView,
     DrillCase,
     DrillDriver,
@@ -74,6 +77,7 @@ use crate::{
     InterfaceChoice,
     LocalSettings,
     LocalSettingsView,
+    Licence,
     LogLine,
     Login,
     Message,
@@ -86,12 +90,15 @@ use crate::{
     PhoneLogin,
     PriorityGroup,
     Problem,
+    PromoteRequest,
+    Promoted,
     Running,
     Sender,
     SentBy,
     SentDetail,
     SentPage,
     SentRow,
+    ServerRow,
     ServerStatus,
     ServerVersions,
     configuration::PhoneLoginChange,
@@ -104,7 +111,10 @@ use crate::{
     TriggerRow,
     UserView,
     general::Session,
-    general::Stopped
+    general::Stopped,
+    servers::Confirmation,
+    servers::LicenceLimit,
+    servers::Rebuild
 )))]
 struct Documents;
 

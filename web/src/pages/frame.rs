@@ -50,6 +50,8 @@ pub struct Frame {
     pub pulse: Pulse,
     /// Why configuration is locked here, for the banner.
     pub locked: Option<String>,
+    /// The banner is a matter for somebody to act on.
+    pub fenced: bool,
     /// The same page on the primary, on a secondary.
     pub primary: Option<PrimaryLink>,
     /// The user may send and stop.
@@ -86,7 +88,7 @@ pub struct Pulse {
     pub running_text: String,
 }
 
-const MENU: [(&str, &str, Action); 11] = [
+const MENU: [(&str, &str, Action); 12] = [
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
@@ -97,6 +99,7 @@ const MENU: [(&str, &str, Action); 11] = [
     ("Drivers", "/drivers", Action::LookAtConfiguration),
     ("Phones", "/phones", Action::LookAtConfiguration),
     ("Local Settings", "/local", Action::LookAtConfiguration),
+    ("Servers", "/servers", Action::Administer),
     ("Logging", "/logs", Action::Administer),
 ];
 
@@ -119,6 +122,7 @@ impl Frame {
             menu,
             pulse: Pulse::of(&caller.needs.live().borrow()),
             locked: identity.can_configure.clone().err(),
+            fenced: identity.fenced,
             primary: elsewhere(identity, path),
             may_send: caller.can(Action::Send),
             stream: Stream::Frame.name(),
@@ -148,6 +152,7 @@ fn notice(done: &str) -> &'static str {
         "sent" => "Accepted. It is safe on this server and on another one.",
         "sent-degraded" => "Accepted, on this server only: no other server confirmed in time.",
         "sent-before" => "This was sent already. It was not sent twice.",
+        "rebuilding" => "Its copy is rebuilt: at once if it is connected, otherwise when it calls.",
         "password" => "Your password is changed. Your other sessions were ended.",
         _ => "",
     }

@@ -16,6 +16,7 @@ mod phones;
 mod problem;
 mod redundancy;
 pub mod sent;
+mod server;
 pub mod status;
 mod triggers;
 mod what_if;
@@ -49,6 +50,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("drivers", |request| Box::pin(drivers::answer(request))),
     ("groups", |request| Box::pin(groups::answer(request))),
     ("endpoints", |request| Box::pin(endpoints::answer(request))),
+    ("servers", |request| Box::pin(server::answer(request))),
     ("triggers", |request| Box::pin(triggers::answer(request))),
     ("local", |request| Box::pin(local::answer(request))),
     ("redundancy", |request| Box::pin(redundancy::answer(request))),
@@ -76,6 +78,9 @@ pub fn other(request: Request) -> Page {
 
 /// The handler's answer, or a page that says what is wrong.
 pub async fn answer(request: Request, handler: Handler) -> Reply {
+    if let Some(why) = request.site.needs.identity().closed {
+        return problem::closed(&why);
+    }
     let about = problem::About::of(&request).await;
     handler(request).await.unwrap_or_else(|problem| problem::page(about, problem))
 }

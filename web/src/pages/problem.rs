@@ -58,3 +58,13 @@ pub fn page(about: About, problem: Problem) -> Reply {
     };
     written.unwrap_or_else(|problem| reply::problem_json(&problem))
 }
+
+/// The only page of a server that is out of service: it says why, to whoever asks, since nobody can sign in there.
+pub fn closed(why: &str) -> Reply {
+    let problem = Problem::new(503, "Out of service", why);
+    let written = reply::page_with(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &Bare { revision: assets::revision(), problem: problem.clone() },
+    );
+    written.unwrap_or_else(|_| reply::problem_json(&problem))
+}

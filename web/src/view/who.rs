@@ -76,6 +76,11 @@ pub struct Identity {
     pub primary: Option<PrimaryLink>,
     /// Whether configuration may be changed here at present; if not, why, as a sentence for the banner.
     pub can_configure: Result<(), String>,
+    /// The banner is a matter for somebody to act on: this primary is fenced.
+    pub fenced: bool,
+    /// This server is out of service and shows no page but the one that says why: deprovisioned, or restored and not
+    /// promoted.
+    pub closed: Option<String>,
 }
 
 /// Where the primary is.

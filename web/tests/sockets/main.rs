@@ -10,6 +10,7 @@ mod redundancy;
 mod roles;
 mod security;
 mod sending;
+mod servers;
 mod signing_in;
 mod status_url;
 mod support;

@@ -36,6 +36,8 @@ async fn every_page_shows_where_it_is_and_how_all_servers_are() {
         "/redundancy",
         "/redundancy/what-if",
         "/redundancy/drill",
+        "/servers",
+        "/servers/conflicts",
         "/logs",
         "/logs/sync",
         "/account",

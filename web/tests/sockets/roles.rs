@@ -47,6 +47,7 @@ fn body_for(method: &str, path: &str) -> Value {
         "endpoints" => json!({"name": "e", "driver": "com.algo.speaker", "address": {"host": "10.0.0.1"}}),
         "triggers" if !path.ends_with("events") => json!({"name": "t", "group": "DEFAULT"}),
         "phone-login" => json!({"user": "paging", "password": "long enough to be one"}),
+        "servers" if path.ends_with("deprovision") => json!({"confirm": "pa-2"}),
         "servers" => json!({"name": "s"}),
         "local-settings" => json!({"multicast_address": "", "network_interface": "auto"}),
         "groups" => json!({"name": "g", "servers": ["000000000000000000000000000000a1"]}),
@@ -54,6 +55,7 @@ fn body_for(method: &str, path: &str) -> Value {
         "drivers" if path.ends_with("version") => json!({"version": "0.1.0"}),
         "drivers" => json!({}),
         "redundancy" if method == "PUT" => json!({"manual_return": true}),
+        "licence" => json!({"secondaries": 9}),
         "password" => json!({"old": "not-the-old-one", "new": "long-enough"}),
         _ => Value::Null,
     }
@@ -83,8 +85,9 @@ async fn a_secondary_refuses_every_change_and_says_where_the_primary_is() {
     let server = Server::start(World::secondary()).await;
     let before = server.get("/api/v1/endpoints").user("admin").send().await.is(200).body;
     for (method, path, _) in operations(&server).await {
-        let harmless =
-            ["/send", "/events", "/stop", "/logout", "/check", "/drill"].iter().any(|end| path.ends_with(end));
+        let harmless = ["/send", "/events", "/stop", "/logout", "/check", "/drill", "/promote"]
+            .iter()
+            .any(|end| path.ends_with(end));
         // What is the server's own is no configuration, and neither is who may own again.
         let harmless = harmless || path.contains("/redundancy/return/");
         if method == "GET" || harmless || path.ends_with("/local-settings") {
@@ -116,6 +119,9 @@ async fn pages_refuse_what_the_api_refuses() {
         ("/drivers/com.algo.speaker", 3),
         ("/drivers/com.algo.speaker/disable", 3),
         ("/notifications/lockdown/send", 1),
+        ("/servers/000000000000000000000000000000ff/deprovision", 3),
+        ("/servers/000000000000000000000000000000ff/reconfigure", 3),
+        ("/servers/promote", 3),
         ("/running/stop-all", 1),
     ];
     for (rank, user) in ROLES.into_iter().enumerate() {

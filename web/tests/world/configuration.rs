@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use onealert_core::{
-    config::{DEFAULT_GROUP, Endpoint, PriorityGroup, Trigger},
-    ids::{DriverId, EndpointId, GroupId, TriggerId},
+    config::{DEFAULT_GROUP, Endpoint, PriorityGroup, Role, Trigger},
+    ids::{DriverId, EndpointId, GroupId, ServerId, TriggerId},
+    time::Wall,
 };
 use onealert_web::{
     needs::*,
@@ -49,9 +50,8 @@ pub fn groups(state: &Inner) -> Vec<GroupView> {
     let view = |row: &PriorityGroup| {
         let uses = state.triggers.values().filter(|it| it.group == row.id);
         let used_by = uses.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect();
-        let up = |id: &&onealert_core::ids::ServerId| {
-            state.status.servers.iter().any(|server| server.id == **id && server.state != State::Bad)
-        };
+        let up =
+            |id: &&ServerId| state.status.servers.iter().any(|server| server.id == **id && server.state != State::Bad);
         GroupView { listed: Listed { used_by, ..listed(row) }, sends: row.servers.iter().find(up).copied() }
     };
     let mut all: Vec<GroupView> = state.groups.values().map(view).collect();
@@ -202,4 +202,56 @@ pub fn save_driver(
     state.stored_settings.insert(id.clone(), settings);
     state.note(by, format!("saved the settings of {id}"));
     Ok(())
+}
+
+pub fn servers(state: &Inner) -> Vec<ServerRow> {
+    let row = |server: &ServerStatus| ServerRow {
+        id: server.id,
+        name: server.name.clone(),
+        role: server.role,
+        this: server.this,
+        mesh: "10.0.0.11:7400".to_owned(),
+        web: server.web.clone(),
+        enrolled: Wall(0),
+        deprovisioned: state.gone.contains(&server.id),
+        state: server.state,
+        text: "in step".to_owned(),
+        consequences: vec!["It leaves the priority group DEFAULT.".to_owned()],
+    };
+    state.status.servers.iter().map(row).collect()
+}
+
+pub fn deprovision(state: &mut Inner, by: &Actor, id: ServerId, confirm: &str) -> Result<Deprovisioned, Problem> {
+    let row = servers(state).into_iter().find(|row| row.id == id).ok_or_else(|| Problem::not_found("server", id))?;
+    if confirm != row.name {
+        return Err(Problem::invalid(vec![FieldProblem::new("/confirm", format!("must be {}", row.name))]));
+    }
+    state.gone.push(id);
+    state.note(by, format!("deprovisioned {}", row.name));
+    Ok(Deprovisioned { name: row.name, told: true, consequences: row.consequences })
+}
+
+pub fn licence(state: &Inner) -> Licence {
+    let enrolled = servers(state).iter().filter(|row| row.role == Role::Secondary && !row.deprovisioned).count();
+    Licence { secondaries: state.licence, enrolled: enrolled as u32, grace_days: 30 }
+}
+
+pub fn conflict() -> Conflict {
+    let row = ConflictRow {
+        lsn: 8,
+        table: "settings".to_owned(),
+        key: "greeting".to_owned(),
+        row: Some("<b>hello</b>".to_owned()),
+    };
+    Conflict {
+        id: "one-7".to_owned(),
+        at: Wall(0),
+        server: "pa-1".to_owned(),
+        generation: "1".to_owned(),
+        left_behind_by: "2".to_owned(),
+        fork: 7,
+        head: 8,
+        missing: 0,
+        rows: vec![row],
+    }
 }

@@ -55,6 +55,10 @@ pub struct Inner {
     pub drill: Option<DrillReport>,
     /// Panics at the next look at the status: for the test of what a fault does.
     pub broken: bool,
+    /// Deprovisioned servers.
+    pub gone: Vec<ServerId>,
+    /// How many secondaries the licence allows.
+    pub licence: u32,
 }
 
 /// The fake host.
@@ -445,6 +449,44 @@ impl Needs for World {
             }
             state.local = settings;
             Ok(())
+        })
+    }
+    fn servers(&self) -> Answer<'_, Vec<ServerRow>> {
+        self.look(|state| Ok(configuration::servers(state)))
+    }
+    fn deprovision(&self, by: Actor, server: ServerId, confirm: String) -> Answer<'_, Deprovisioned> {
+        self.configure(|state| configuration::deprovision(state, &by, server, &confirm))
+    }
+    fn reconfigure(&self, by: Actor, server: ServerId) -> Answer<'_, bool> {
+        self.configure(|state| {
+            let row = configuration::servers(state).into_iter().find(|row| row.id == server);
+            let row = row.ok_or_else(|| Problem::not_found("server", server))?;
+            state.note(&by, format!("rebuilds the copy of {}", row.name));
+            Ok(true)
+        })
+    }
+    fn promote(&self, by: Actor, request: PromoteRequest) -> Answer<'_, Promoted> {
+        self.act(|state| {
+            if state.identity.role == Role::Primary {
+                return Err(Problem::new(409, "Not promoted", "This server is the primary."));
+            }
+            if !request.even_though_primary_answers {
+                return Err(Problem::new(409, "Not promoted", "The primary pa-1 answers."));
+            }
+            state.note(&by, "promoted this server".to_owned());
+            Ok(Promoted { generation: "2".to_owned(), fork: 7, ..Promoted::default() })
+        })
+    }
+    fn conflicts(&self) -> Answer<'_, Vec<Conflict>> {
+        self.look(|_| Ok(vec![configuration::conflict()]))
+    }
+    fn licence(&self) -> Answer<'_, Licence> {
+        self.look(|state| Ok(configuration::licence(state)))
+    }
+    fn set_licence(&self, _: Actor, secondaries: u32) -> Answer<'_, Licence> {
+        self.configure(|state| {
+            state.licence = secondaries;
+            Ok(configuration::licence(state))
         })
     }
 

@@ -53,6 +53,8 @@ pub fn empty() -> Inner {
         returned: false,
         drill: None,
         broken: false,
+        gone: Vec::new(),
+        licence: 9,
     }
 }
 
@@ -94,7 +96,7 @@ fn ago(seconds: i64) -> Wall {
 
 fn identity(role: Role) -> Identity {
     let primary = role == Role::Primary;
-    let why = "Configuration is changed on the primary and comes here by itself.";
+    let why = "This is a secondary server. Configuration is changed on the primary and comes here by itself.";
     Identity {
         id: if primary { PA1 } else { PA2 },
         name: if primary { "pa-1" } else { "pa-2" }.to_owned(),
@@ -102,6 +104,8 @@ fn identity(role: Role) -> Identity {
         version: "0.1.0".to_owned(),
         primary: (!primary).then(|| PrimaryLink { name: "pa-1".to_owned(), url: "https://10.0.0.11".to_owned() }),
         can_configure: if primary { Ok(()) } else { Err(why.to_owned()) },
+        fenced: false,
+        closed: None,
     }
 }
 

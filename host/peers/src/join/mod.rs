@@ -14,6 +14,8 @@ pub use service::{Enrol, Enrolled, Enrolment, JoinService};
 use onealert_core::{config::Server, ids::ServerId, version::VersionSet};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::SiteKeys;
+
 /// What a joining server says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ask {
@@ -31,7 +33,7 @@ pub(crate) struct Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
-    Joined { server: ServerId, certificate: String, authority: String, primary: Box<Server> },
+    Joined { server: ServerId, certificate: String, site: SiteKeys, primary: Box<Server> },
     Refused(JoinRefusal),
 }
 

@@ -41,6 +41,8 @@ pub struct JoinRequest {
     /// SHA-256 of the site's certificate, as the primary prints it; colons and upper case are accepted. Without it the site
     /// that answers is trusted.
     pub fingerprint: Option<String>,
+    /// The folder holds a server that is to stay the one it is: the primary may know its key.
+    pub keep_key: bool,
 }
 
 /// What joining gave.
@@ -106,11 +108,12 @@ pub async fn fingerprint(primary: &str) -> Result<String, JoinError> {
 /// # Errors
 /// See [`JoinError`].
 pub async fn request(request: JoinRequest) -> Result<Joined, JoinError> {
-    let JoinRequest { dir, primary: address, user, password, name, mesh, web, versions, fingerprint } = request;
+    let JoinRequest { dir, primary: address, user, password, name, mesh, web, versions, fingerprint, keep_key } =
+        request;
     let expected = fingerprint.map(|text| text.replace(':', "").trim().to_ascii_lowercase());
     let verified = expected.is_some();
     let (mut connection, fingerprint) = call(&address, expected).await?;
-    let pending = PendingIdentity::prepare(&dir)?;
+    let pending = if keep_key { PendingIdentity::of_present(&dir)? } else { PendingIdentity::prepare(&dir)? };
     let ask = Ask { user, password, name, mesh, web, request: pending.request()?, versions };
     let lost = |reason: String| JoinError::NotReached { address: address.clone(), reason };
     let answer = async {
@@ -123,8 +126,8 @@ pub async fn request(request: JoinRequest) -> Result<Joined, JoinError> {
     let answer = tokio::time::timeout(ANSWER_DEADLINE, answer).await;
     match answer.map_err(|_| lost("does not answer".to_owned()))?? {
         Reply::Refused(refusal) => Err(JoinError::Refused { address, refusal }),
-        Reply::Joined { server, certificate, authority, primary } => {
-            let identity = pending.complete(&Issued { certificate, authority })?;
+        Reply::Joined { server, certificate, site, primary } => {
+            let identity = pending.complete(&Issued { certificate, site })?;
             Ok(Joined { identity, server, primary: *primary, fingerprint, verified })
         }
     }

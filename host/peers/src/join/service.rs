@@ -159,7 +159,7 @@ impl Shared {
         Ok(Reply::Joined {
             server: enrolled.server,
             certificate: issued.certificate,
-            authority: issued.authority,
+            site: issued.site,
             primary: Box::new(enrolled.primary),
         })
     }

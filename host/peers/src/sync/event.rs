@@ -84,6 +84,8 @@ pub enum SyncEvent {
         /// What it said.
         reason: String,
     },
+    /// The primary has removed this server and has all its records: nothing here is needed any more.
+    NothingLeft,
     /// The primary has this server's records up to here.
     RecordsDelivered {
         /// The last of them.
@@ -125,6 +127,7 @@ impl fmt::Display for SyncEvent {
                 write!(f, "{}: {} rows repaired ({}), {end}", table.name(), keys.len(), shorten(keys))
             }
             SyncEvent::Fault { reason } => write!(f, "the store refused: {reason}"),
+            SyncEvent::NothingLeft => write!(f, "the primary has every record of this server"),
             SyncEvent::RecordsDelivered { upto } => {
                 write!(f, "the primary has this server's records up to {}", upto.seq)
             }

@@ -76,6 +76,8 @@ pub(crate) struct Feed {
     file_last: bool,
     /// It may deliver its records and nothing else.
     records_only: bool,
+    /// The roster does not know it; an administrator's login let it in.
+    pub admitted_by_login: bool,
     heard: Instant,
 }
 
@@ -104,6 +106,7 @@ impl Feed {
             files: VecDeque::new(),
             file_last: false,
             records_only: false,
+            admitted_by_login: false,
             heard: Instant::now(),
         }
     }
@@ -132,6 +135,8 @@ impl Feed {
         if !mismatch {
             self.send_have().await?;
         }
+        let mut rebuilds = self.shared.rebuilds.subscribe();
+        rebuilds.mark_changed();
         let mut commits = self.shared.commits.subscribe();
         let mut turns = self.shared.turns.subscribe();
         let roster = self.shared.config.roster.clone();
@@ -149,6 +154,11 @@ impl Feed {
             let busy = self.has_bulk();
             tokio::select! {
                 biased;
+                Ok(()) = rebuilds.changed() => {
+                    if !mismatch && !self.records_only && self.shared.take_rebuild(self.caller.server) {
+                        self.begin_snapshot().await?;
+                    }
+                }
                 Ok(()) = turns.changed() => return Err(End::Other("everybody is answered anew".to_owned())),
                 () = changes.changed() => self.judge().await?,
                 _ = tick.tick() => self.beat().await?,
@@ -209,7 +219,7 @@ impl Feed {
             }
             Up::WantRows { table, buckets } => self.send_rows(table, buckets).await,
             Up::WantFile { request, sha256 } => self.open_file(request, &sha256).await,
-            Up::Hello { .. } | Up::Activity(_) => Ok(()),
+            Up::Hello { .. } | Up::Activity(_) | Up::Follow(_) => Ok(()),
         }
     }
 
@@ -217,6 +227,7 @@ impl Feed {
         let Caller { server, key_sha256 } = &self.caller;
         let answer = match self.shared.config.roster.judge(*server, key_sha256) {
             Admission::Welcome => return Ok(()),
+            Admission::UnknownServer if self.admitted_by_login => return Ok(()),
             Admission::Deprovisioned if self.records_only => return Ok(()),
             Admission::Deprovisioned => SyncAnswer::Deprovisioned,
             _ => SyncAnswer::UnknownServer,

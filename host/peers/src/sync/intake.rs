@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, time::Duration};
 use onealert_core::{
     config::Table,
     ids::ServerId,
-    replicate::{LogRecord, Position, SyncAnswer},
+    lineage::{Kinship, kinship},
+    replicate::{Epoch, LogRecord, Position, SyncAnswer},
 };
 use onealert_store::{
     StoreError,
@@ -64,6 +65,8 @@ pub(crate) struct Intake<'a> {
     position: Option<Position>,
     /// Records are taken only between an answer or snapshot that continues this copy and the next fault.
     streaming: bool,
+    /// The primary has removed this server: its records are all that is wanted of it.
+    dismissed: bool,
     in_sync: bool,
     /// Heads in a row that were ahead of this copy although everything before them has come.
     ahead: u32,
@@ -91,7 +94,7 @@ impl<'a> Intake<'a> {
         sender: Sender,
         receiver: Receiver,
         position: Option<Position>,
-        streaming: bool,
+        answer: &SyncAnswer,
     ) -> Intake<'a> {
         let (inbox, reader) = read_ahead(receiver);
         Intake {
@@ -101,7 +104,8 @@ impl<'a> Intake<'a> {
             inbox,
             _reader: reader,
             position,
-            streaming,
+            streaming: matches!(answer, SyncAnswer::Stream { .. }),
+            dismissed: matches!(answer, SyncAnswer::Deprovisioned),
             in_sync: false,
             ahead: 0,
             pending: Vec::new(),
@@ -209,6 +213,8 @@ impl<'a> Intake<'a> {
                 }
             }
             Down::ActivityHave(have) => self.records_arrived(have).await?,
+            // Answers to questions that a subscriber does not ask.
+            Down::Told(_) | Down::Noted(_) => {}
         }
         self.give_credit(counted).await
     }
@@ -226,8 +232,9 @@ impl<'a> Intake<'a> {
         self.streaming = false;
         self.clear_pending();
         let stays = matches!(answer, SyncAnswer::Deprovisioned);
+        self.dismissed = stays;
         self.follower.tell(SyncEvent::Withheld { primary: self.primary, answer: Box::new(answer) }).await;
-        if stays { Ok(()) } else { Err(End::Final) }
+        if stays { self.send_records().await } else { Err(End::Final) }
     }
 
     // Records
@@ -308,8 +315,20 @@ impl<'a> Intake<'a> {
         self.in_sync = false;
         self.repair = None;
         self.clear_pending();
-        let (store, begun) = (self.follower.config.store.clone(), header.clone());
-        match blocking(move || store.stage_begin(&begun)).await {
+        let (store, host, begun) =
+            (self.follower.config.store.clone(), self.follower.config.host.clone(), header.clone());
+        let own = self.position.clone();
+        let begin = move || {
+            let shared = match own {
+                Some(own) => shared_with(&own, &store.epochs()?, &begun).filter(|shared| *shared < own.lsn),
+                None => None,
+            };
+            if let Some(shared) = shared {
+                host.superseded(shared, &begun);
+            }
+            store.stage_begin(&begun)
+        };
+        match blocking(begin).await {
             Ok(cursor) => {
                 let SnapshotHeader { position, rows, .. } = header;
                 self.follower.tell(SyncEvent::SnapshotBegun { position, rows, from_piece: cursor.next }).await;
@@ -370,7 +389,12 @@ impl<'a> Intake<'a> {
         }
         let (activity, mark) = (self.follower.config.activity.clone(), self.primary_has);
         match blocking(move || activity.after(mark, BATCH_BYTES)).await {
-            Ok(records) if records.is_empty() => Ok(()),
+            Ok(records) if records.is_empty() => {
+                if std::mem::take(&mut self.dismissed) {
+                    self.follower.tell(SyncEvent::NothingLeft).await;
+                }
+                Ok(())
+            }
             Ok(records) => {
                 self.records_wanted = false;
                 self.send(&Up::Activity(records)).await
@@ -388,5 +412,15 @@ impl<'a> Intake<'a> {
             Ok(sent) => Ok(sent.map(drop)?),
             Err(_) => Err(End::Broken("the primary takes no bytes".to_owned())),
         }
+    }
+}
+
+/// The last record that this copy has in common with a snapshot, where that can be said.
+fn shared_with(own: &Position, lineage: &[Epoch], header: &SnapshotHeader) -> Option<u64> {
+    match kinship(lineage, &header.epochs) {
+        Kinship::Same | Kinship::OursCounts => Some(header.position.lsn.min(own.lsn)),
+        Kinship::TheirsCounts { fork, .. } => Some(fork.min(header.position.lsn)),
+        // Another installation: all that is here was never there.
+        Kinship::Strangers => Some(0),
     }
 }

@@ -5,6 +5,8 @@
 use onealert_core::{
     config::Table,
     ids::ServerId,
+    lineage::Generation,
+    promotion::Told,
     replicate::{Epoch, LogRecord, Position, SyncAnswer, SyncHello},
 };
 use onealert_store::{
@@ -26,6 +28,12 @@ pub enum Up {
         protocol: u32,
         /// How many bytes of bulk it takes before it gives more credit.
         credit: u64,
+        /// What it calls for.
+        #[serde(default)]
+        purpose: Purpose,
+        /// An administrator's login, from a server that was restored from a backup and is in nobody's configuration.
+        #[serde(default)]
+        login: Option<Login>,
     },
     /// This is durable here. Sent after each apply and regularly.
     Ack(Position),
@@ -55,6 +63,36 @@ pub enum Up {
     Alive,
     /// Own records.
     Activity(Vec<ActivityRecord>),
+    /// A generation began and the caller is its primary: follow it. Answered by [`Down::Noted`].
+    Follow(Box<Generation>),
+}
+
+/// What a server calls another for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To follow it as its secondary.
+    #[default]
+    Follow,
+    /// To hear where it stands, before a promotion. Answered by [`Down::Told`].
+    Ask,
+    /// To take what it has, whatever its role: records before a promotion, good rows for a primary whose own were edited.
+    Take,
+}
+
+/// An administrator's login on its way to be checked. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The login name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// From the primary.
@@ -102,6 +140,10 @@ pub enum Down {
     },
     /// The primary has the caller's records up to here, durably; the next may come.
     ActivityHave(Option<Mark>),
+    /// Where the called server stands.
+    Told(Box<Told>),
+    /// Whether the called server follows from here on.
+    Noted(bool),
 }
 
 /// Bulk counts against the credit; everything else is small and may always be sent.

@@ -3,8 +3,9 @@
 //! The secondary calls and says where it stands; the primary answers with records as they commit, or with a snapshot first.
 //! The position is the truth: the primary keeps no queue for anybody. [`message`] is what is said, [`channel`] how it is
 //! cut into frames, [`publisher`] with `feed` the primary's side, [`subscriber`] with `intake` the secondary's,
-//! [`event`] what the host is told.
+//! [`ask`] what is said around a promotion, [`event`] what the host is told.
 
+pub mod ask;
 pub mod channel;
 pub mod event;
 pub(crate) mod feed;
@@ -17,7 +18,7 @@ pub mod subscriber;
 pub const PROTOCOL: u32 = 1;
 
 /// Runs something that blocks where blocking is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {

@@ -1,7 +1,7 @@
 //! The side that has the configuration: answers secondaries that call, and knows how far each of them is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -12,6 +12,8 @@ use std::{
 
 use onealert_core::{
     ids::ServerId,
+    lineage::Generation,
+    promotion::Told,
     replicate::{Position, SyncAnswer, SyncHello},
 };
 use onealert_store::{ConfigStore, StoreError};
@@ -19,10 +21,10 @@ use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    PROTOCOL, blocking,
+    PROTOCOL, ask, blocking,
     channel::{self, Incoming},
     feed::Feed,
-    message::{Down, Up},
+    message::{Down, Login, Purpose, Up},
 };
 use crate::{
     activity::ActivitySink,
@@ -38,6 +40,29 @@ pub trait PublisherHost: Send + Sync + 'static {
     /// # Errors
     /// The store could not be read.
     fn answer(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError>;
+    /// The answer to a caller that takes what this server has, whatever its role. A server that gives nothing away this way
+    /// says so.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn answer_taking(&self, _hello: &SyncHello) -> Result<SyncAnswer, StoreError> {
+        Ok(SyncAnswer::NotPrimary)
+    }
+    /// Where this server stands; `None` when it does not say.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn told(&self) -> Result<Option<Told>, StoreError> {
+        Ok(None)
+    }
+    /// Whether a login is that of an administrator.
+    fn admits(&self, _login: &Login) -> bool {
+        false
+    }
+    /// A caller that was admitted says that it is the primary of this generation. Returns whether this server follows it.
+    fn follow(&self, _generation: &Generation) -> bool {
+        false
+    }
     /// Where the driver file with this SHA-256 lies, if this server has it.
     fn driver_file(&self, sha256: &str) -> Option<PathBuf>;
 }
@@ -92,6 +117,8 @@ pub(crate) struct Shared {
     pub commits: watch::Sender<u64>,
     /// Counts reasons to answer everybody anew.
     pub turns: watch::Sender<u64>,
+    /// Secondaries that are to get a snapshot.
+    pub rebuilds: watch::Sender<BTreeSet<ServerId>>,
     pub unknown: AtomicU64,
     subscribers: Mutex<BTreeMap<ServerId, Known>>,
     connections: AtomicU64,
@@ -112,6 +139,7 @@ impl Publisher {
             config,
             commits: watch::Sender::new(0),
             turns: watch::Sender::new(0),
+            rebuilds: watch::Sender::default(),
             unknown: AtomicU64::new(0),
             subscribers: Mutex::default(),
             connections: AtomicU64::new(0),
@@ -127,6 +155,16 @@ impl Publisher {
     /// Role, licence or versions changed: every connection is closed, and who calls again is answered anew.
     pub fn reconsider(&self) {
         self.shared.turns.send_modify(|count| *count += 1);
+    }
+
+    /// A secondary is to build its copy anew from a snapshot: at once when it is connected, else when it calls. Returns
+    /// whether it is connected.
+    pub fn rebuild(&self, server: ServerId) -> bool {
+        let connected = self.shared.lock().get(&server).is_some_and(|known| known.connected);
+        self.shared.rebuilds.send_modify(|wanted| {
+            wanted.insert(server);
+        });
+        connected
     }
 
     /// What is known of every secondary that has called since the start.
@@ -163,8 +201,10 @@ impl Shared {
             return error.to_string();
         }
         let (mut sender, mut receiver) = channel::open(stream.into());
-        let (hello, credit) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
-            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol: PROTOCOL, credit }, _))) => (hello, credit),
+        let (hello, credit, purpose, login) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
+            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol: PROTOCOL, credit, purpose, login }, _))) => {
+                (hello, credit, purpose, login)
+            }
             Ok(Ok(Incoming::Document(Up::Hello { protocol, .. }, _))) => return format!("protocol {protocol}"),
             Ok(Ok(_)) => return "the first message is not a hello".to_owned(),
             Ok(Err(error)) => return error.to_string(),
@@ -173,10 +213,26 @@ impl Shared {
         if hello.server != caller.server {
             return format!("the hello names server {}, the certificate another", hello.server);
         }
-        let answer = match self.config.roster.judge(caller.server, &caller.key_sha256) {
+        let mut admission = self.config.roster.judge(caller.server, &caller.key_sha256);
+        let by_login = admission == Admission::UnknownServer && purpose != Purpose::Follow;
+        if let (true, Some(login)) = (by_login, login) {
+            let host = self.config.host.clone();
+            tracing::warn!(caller = %caller.server, user = login.user, ?purpose, "an unknown server of the site calls");
+            if blocking(move || host.admits(&login)).await {
+                admission = Admission::Welcome;
+            }
+        }
+        if let (Purpose::Ask, Admission::Welcome) = (purpose, admission) {
+            return ask::serve(&self.config, sender, receiver).await;
+        }
+        let answer = match admission {
             Admission::Welcome => {
                 let host = self.config.host.clone();
-                match blocking(move || host.answer(&hello)).await {
+                let answer = move || match purpose {
+                    Purpose::Take => host.answer_taking(&hello),
+                    Purpose::Follow | Purpose::Ask => host.answer(&hello),
+                };
+                match blocking(answer).await {
                     Ok(answer) => answer,
                     Err(error) => return error.to_string(),
                 }
@@ -195,7 +251,9 @@ impl Shared {
         }
         tracing::info!(secondary = %caller.server, ?answer, "a secondary called");
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
-        self.note_answer(caller.server, connection, &answer);
+        if purpose == Purpose::Follow {
+            self.note_answer(caller.server, connection, &answer);
+        }
         let end = match answer {
             SyncAnswer::UnknownServer
             | SyncAnswer::NotLicensed { .. }
@@ -204,7 +262,11 @@ impl Shared {
                 sender.close().await;
                 "answered".to_owned()
             }
-            answer => Feed::new(self.clone(), caller.clone(), connection, sender, receiver, credit).run(answer).await,
+            answer => {
+                let mut feed = Feed::new(self.clone(), caller.clone(), connection, sender, receiver, credit);
+                feed.admitted_by_login = by_login;
+                feed.run(answer).await
+            }
         };
         self.note_end(caller.server, connection);
         end
@@ -215,6 +277,16 @@ impl Shared {
         let acknowledged = all.get(&server).and_then(|known| known.acknowledged.clone());
         let known = Known { connection, connected: true, answer: answer.clone(), acknowledged, heard: Instant::now() };
         all.insert(server, known);
+    }
+
+    /// Whether a secondary is to get a snapshot; asked once.
+    pub(crate) fn take_rebuild(&self, server: ServerId) -> bool {
+        let mut wanted = false;
+        self.rebuilds.send_if_modified(|all| {
+            wanted = all.remove(&server);
+            false
+        });
+        wanted
     }
 
     pub(crate) fn note_ack(&self, server: ServerId, connection: u64, position: Position) {

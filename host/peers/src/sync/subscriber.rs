@@ -9,35 +9,32 @@ use std::{
 
 use onealert_core::{
     config::Table,
-    ids::{EpochId, Incarnation, ServerId},
+    ids::{EpochId, Incarnation},
     replicate::{Position, SyncAnswer, SyncHello},
     time::Wall,
     version::VersionSet,
 };
-use onealert_store::ConfigStore;
+use onealert_store::{ConfigStore, snapshot::SnapshotHeader};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PROTOCOL, blocking,
-    channel::{self, Incoming, Receiver, Sender},
+    PROTOCOL, ask, blocking,
+    channel::{Incoming, Receiver, Sender},
     event::SyncEvent,
     intake::{End, Intake},
-    message::{Down, Up},
+    message::{Down, Login, Purpose, Up},
 };
 use crate::{
     activity::ActivitySource,
     files::{FetchError, is_name},
-    identity::{self, Identity, IdentityError},
+    identity::{Identity, IdentityError},
     mesh::PeerAddress,
-    net,
-    roster::{Admission, Roster},
-    socket,
-    tls::{self, Caller},
+    roster::Roster,
+    tls,
 };
 
 /// How many bytes of bulk may be on the way.
@@ -57,6 +54,9 @@ pub trait SubscriberHost: Send + Sync + 'static {
     fn incarnation(&self) -> Incarnation;
     /// The time, for the log of changes.
     fn now(&self) -> Wall;
+    /// This copy has records after `shared` that a snapshot of the primary is about to replace: the last chance to keep
+    /// them for people. Called where blocking is allowed.
+    fn superseded(&self, shared: u64, by: &SnapshotHeader);
 }
 
 /// What the subscriber works with.
@@ -108,11 +108,33 @@ impl Subscriber {
         config: SubscriberConfig,
         primary: Option<PeerAddress>,
     ) -> Result<(Subscriber, mpsc::Receiver<SyncEvent>), IdentityError> {
+        Subscriber::start_for(config, primary, Purpose::Follow, None)
+    }
+
+    /// Starts to take what a server has, whatever its role, until the subscriber is stopped.
+    ///
+    /// # Errors
+    /// As [`Subscriber::start`].
+    pub fn take(
+        config: SubscriberConfig,
+        from: PeerAddress,
+        login: Option<Login>,
+    ) -> Result<(Subscriber, mpsc::Receiver<SyncEvent>), IdentityError> {
+        Subscriber::start_for(config, Some(from), Purpose::Take, login)
+    }
+
+    fn start_for(
+        config: SubscriberConfig,
+        primary: Option<PeerAddress>,
+        purpose: Purpose,
+        login: Option<Login>,
+    ) -> Result<(Subscriber, mpsc::Receiver<SyncEvent>), IdentityError> {
         tls::caller_config(&config.identity, tls::SYNC)?;
         let (events, receiver) = mpsc::channel(256);
         let (wishes, inbox) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
-        let follower = Follower { config, events, inbox, primary, suspects: BTreeSet::new(), pause: FIRST_PAUSE };
+        let (suspects, pause) = (BTreeSet::new(), FIRST_PAUSE);
+        let follower = Follower { config, events, inbox, primary, purpose, login, suspects, pause };
         let token = stop.clone();
         tokio::spawn(async move { token.run_until_cancelled(follower.run()).await });
         Ok((Subscriber { wishes, stop }, receiver))
@@ -165,6 +187,8 @@ pub(crate) struct Follower {
     pub events: mpsc::Sender<SyncEvent>,
     pub inbox: mpsc::UnboundedReceiver<Wish>,
     primary: Option<PeerAddress>,
+    purpose: Purpose,
+    login: Option<Login>,
     /// Tables that a scrub here found wrong and that were not repaired yet.
     pub suspects: BTreeSet<Table>,
     pause: Duration,
@@ -211,8 +235,7 @@ impl Follower {
                 return End::Final;
             }
         }
-        let streaming = matches!(answer, SyncAnswer::Stream { .. });
-        Intake::new(self, primary.id, sender, receiver, position, streaming).run().await
+        Intake::new(self, primary.id, sender, receiver, position, &answer).run().await
     }
 
     /// Calls, says where this copy stands, and hears the answer.
@@ -224,16 +247,8 @@ impl Follower {
         let store = self.config.store.clone();
         let position = blocking(move || store.position()).await.map_err(|error| text(&error))?;
         let conversation = async {
-            let stream =
-                socket::connect(&primary.address, Duration::from_secs(2)).await.map_err(|error| text(&error))?;
-            net::tune(&stream, self.config.heartbeat * 10).map_err(|error| text(&error))?;
-            let tls = tls::caller_config(&self.config.identity, tls::SYNC).map_err(|error| text(&error))?;
-            let connector = TlsConnector::from(tls);
-            let stream =
-                connector.connect(identity::server_name(primary.id), stream).await.map_err(|error| text(&error))?;
-            let caller = Caller::of(stream.get_ref().1.peer_certificates());
-            self.judge(primary.id, caller)?;
-            let (mut sender, mut receiver) = channel::open(stream.into());
+            let SubscriberConfig { identity, roster, heartbeat, .. } = &self.config;
+            let (mut sender, mut receiver) = ask::connect(identity, roster, primary, *heartbeat).await?;
             let hello = SyncHello {
                 server: self.config.identity.server(),
                 incarnation: self.config.host.incarnation(),
@@ -241,7 +256,13 @@ impl Follower {
                 position: position.clone(),
                 newest_epoch: self.config.host.newest_epoch(),
             };
-            let hello = Up::Hello { hello: Box::new(hello), protocol: PROTOCOL, credit: CREDIT };
+            let hello = Up::Hello {
+                hello: Box::new(hello),
+                protocol: PROTOCOL,
+                credit: CREDIT,
+                purpose: self.purpose,
+                login: self.login.clone(),
+            };
             sender.send(&hello).await.map_err(|error| text(&error))?;
             loop {
                 match receiver.next::<Down>().await.map_err(|error| text(&error))? {
@@ -263,14 +284,6 @@ impl Follower {
             blocking(move || store.learn_epochs(&epochs)).await.map_err(|error| text(&error))?;
         }
         Ok((sender, receiver, position, answer))
-    }
-
-    fn judge(&self, primary: ServerId, caller: Option<Caller>) -> Result<(), String> {
-        let caller = caller.ok_or_else(|| Admission::OtherName.to_string())?;
-        match self.config.roster.judge(primary, &caller.key_sha256) {
-            Admission::Welcome => Ok(()),
-            refused => Err(refused.to_string()),
-        }
     }
 
     /// Waits for a while, or until something is wished that is a reason to call at once.

@@ -9,17 +9,20 @@ use std::{
 };
 
 use onealert_core::{
-    config::{Change, Setting, Table},
+    config::{Change, Role, Setting, Table},
     ids::{EpochId, Incarnation, ServerId},
+    life::Life,
+    lineage::Generation,
+    promotion::Told,
     replicate::{Enrolment, Position, PrimaryView, SyncAnswer, SyncHello, answer},
     time::Wall,
     version::VersionSet,
 };
 use onealert_peers::{
-    Identity, Listener, ListenerConfig, Mesh, OwnRecords, PeerAddress, Publisher, PublisherConfig, PublisherHost,
-    Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
+    Identity, Listener, ListenerConfig, Login, Mesh, OwnRecords, PeerAddress, Publisher, PublisherConfig,
+    PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
 };
-use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit};
+use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit, snapshot::SnapshotHeader};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -43,6 +46,8 @@ pub struct Primary {
     pub listener: Listener,
     pub roster: Arc<Roster>,
     pub files: Arc<Mutex<BTreeMap<String, PathBuf>>>,
+    /// What it was told to follow.
+    pub followed: Arc<Mutex<Vec<Generation>>>,
     pub dir: TempDir,
     _mesh: Mesh,
 }
@@ -50,6 +55,7 @@ pub struct Primary {
 struct PrimaryHost {
     store: Arc<SqliteStore>,
     files: Arc<Mutex<BTreeMap<String, PathBuf>>>,
+    followed: Arc<Mutex<Vec<Generation>>>,
 }
 
 impl PublisherHost for PrimaryHost {
@@ -69,6 +75,26 @@ impl PublisherHost for PrimaryHost {
             },
             hello,
         ))
+    }
+    fn answer_taking(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError> {
+        self.answer(hello)
+    }
+    fn told(&self) -> Result<Option<Told>, StoreError> {
+        Ok(Some(Told {
+            server: ServerId(1),
+            name: "primary".into(),
+            role: Role::Primary,
+            life: Life::Active,
+            position: self.store.position()?,
+            lineage: self.store.epochs()?,
+        }))
+    }
+    fn admits(&self, login: &Login) -> bool {
+        (login.user.as_str(), login.password.as_str()) == ("admin", "right")
+    }
+    fn follow(&self, generation: &Generation) -> bool {
+        self.followed.lock().expect("no panic").push(generation.clone());
+        true
     }
     fn driver_file(&self, sha256: &str) -> Option<PathBuf> {
         self.files.lock().expect("no panic").get(sha256).cloned()
@@ -92,18 +118,20 @@ impl Primary {
     ) -> Primary {
         let history = Arc::new(HistoryStore::open(&dir.path().join("history.db")).expect("history"));
         let files = Arc::new(Mutex::default());
+        let followed = Arc::new(Mutex::default());
+        let host = PrimaryHost { store: store.clone(), files: Arc::clone(&files), followed: Arc::clone(&followed) };
         let publisher = Publisher::new(PublisherConfig {
             server: identity.server(),
             roster: roster.clone(),
             store: store.clone(),
-            host: Arc::new(PrimaryHost { store: store.clone(), files: Arc::clone(&files) }),
+            host: Arc::new(host),
             activity: history.clone(),
             heartbeat: HEARTBEAT,
         });
         let (mesh, _) = Mesh::start(mesh_config(identity, &roster, 1)).expect("identity");
         let services = Services { mesh: mesh.clone(), publisher: publisher.clone(), join: None };
         let listener = Listener::start(ListenerConfig::new(socket, identity.clone()), services).expect("identity");
-        Primary { store, history, publisher, listener, roster, files, dir, _mesh: mesh }
+        Primary { store, history, publisher, listener, roster, files, followed, dir, _mesh: mesh }
     }
 
     /// The same primary after a restart, at another address.
@@ -145,6 +173,8 @@ pub struct Secondary {
 
 pub struct SecondaryHost {
     pub product: Mutex<String>,
+    /// After which records a snapshot replaced what was here.
+    pub superseded: Mutex<Vec<u64>>,
 }
 
 impl SubscriberHost for SecondaryHost {
@@ -159,6 +189,9 @@ impl SubscriberHost for SecondaryHost {
     }
     fn now(&self) -> Wall {
         Wall(0)
+    }
+    fn superseded(&self, shared: u64, _: &SnapshotHeader) {
+        self.superseded.lock().expect("no panic").push(shared);
     }
 }
 
@@ -177,7 +210,7 @@ impl Secondary {
     ) -> Secondary {
         let store = Arc::new(SqliteStore::open(&dir.path().join("config.db")).expect("store"));
         let history = Arc::new(HistoryStore::open(&dir.path().join("history.db")).expect("history"));
-        let host = Arc::new(SecondaryHost { product: Mutex::new(product.to_owned()) });
+        let host = Arc::new(SecondaryHost { product: Mutex::new(product.to_owned()), superseded: Mutex::default() });
         let config = SubscriberConfig {
             identity: identity.clone(),
             roster: roster.clone(),

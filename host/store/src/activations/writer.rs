@@ -122,6 +122,7 @@ mod tests {
             attempt: 0,
             owner: ServerId(1),
             started: false,
+            fallen: false,
             stopped: false,
             degraded: false,
             states: Vec::new(),

@@ -1,15 +1,14 @@
 //! The audit log's table: each line carries the hash of the line before.
 
 use onealert_core::{
-    config::{Change, Table, canonical},
+    config::{Change, canonical},
     time::Wall,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    change::{AuditEntry, AuditRow},
+    change::{AuditEntry, AuditRow, blanked},
     db::Work,
 };
 
@@ -35,8 +34,8 @@ pub(super) fn append(
         entry: entry.clone(),
         table: change.table,
         key: change.key.clone(),
-        before: before.map(|row| blank(change.table, row)),
-        after: change.row.clone().map(|row| blank(change.table, row)),
+        before: before.map(|row| blanked(change.table, row)),
+        after: change.row.clone().map(|row| blanked(change.table, row)),
         previous,
         hash: String::new(),
     };
@@ -104,20 +103,4 @@ fn line(tx: &Connection, row: &Row<'_>) -> Work<AuditRow> {
 fn hash(line: &AuditRow) -> String {
     let bare = AuditRow { hash: String::new(), ..line.clone() };
     Sha256::digest(canonical(&bare)).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Takes out what an auditor must not see: anybody who may read the log could try passwords against their hashes.
-fn blank(table: Table, row: String) -> String {
-    if table != Table::Users {
-        return row;
-    }
-    match serde_json::from_str::<Value>(&row) {
-        Ok(Value::Object(mut fields)) => {
-            if let Some(secret) = fields.get_mut("password_hash") {
-                *secret = Value::from("not shown");
-            }
-            canonical(&fields)
-        }
-        _ => String::from("\"not shown\""),
-    }
 }

@@ -28,7 +28,7 @@ use crate::{
     db::Db,
     error::Result,
     log::{LogBounds, LogSlice, TrimRule},
-    port::{ConfigStore, Loaded},
+    port::{ConfigStore, Loaded, Notes, Promoted},
     scrub::{BucketDigests, BucketRows, Repaired, ScrubReport},
     snapshot::{Chunk, Cursor, SnapshotHeader, SnapshotReader, Swapped},
 };
@@ -48,6 +48,14 @@ impl SqliteStore {
     /// The file cannot be opened, is not a database, or was written by a later version.
     pub fn open(path: &Path) -> Result<SqliteStore> {
         Ok(SqliteStore { db: Db::open(path, &schema::migrations())? })
+    }
+
+    /// Puts the configuration of a backup where there is none yet, and gives the notes that it carries.
+    ///
+    /// # Errors
+    /// The file is not a whole backup, `to` exists, or it cannot be written.
+    pub fn restore(backup: &Path, to: &Path) -> Result<Notes> {
+        backup::restore(backup, to)
     }
 }
 
@@ -71,9 +79,13 @@ impl ConfigStore for SqliteStore {
         let place = self.place();
         self.db.write("install", |tx| epochs::install(tx, &place, epoch))
     }
-    fn promote(&self, epoch: EpochId) -> Result<Epoch> {
+    fn promote(&self, epoch: EpochId, commit: &Commit) -> Result<Promoted> {
+        write::check(&commit.changes)?;
         let place = self.place();
-        self.db.write("start an epoch", |tx| epochs::promote(tx, &place, epoch))
+        self.db.write("start an epoch", |tx| {
+            let epoch = epochs::promote(tx, &place, epoch)?;
+            Ok(Promoted { epoch, committed: write::commit(tx, &place, commit)? })
+        })
     }
     fn learn_epochs(&self, epochs: &[Epoch]) -> Result<()> {
         self.db.write("remember epochs", |tx| epochs::learn(tx, epochs))
@@ -144,8 +156,8 @@ impl ConfigStore for SqliteStore {
     fn audit_broken(&self) -> Result<Option<u64>> {
         self.db.read("check the audit log", audit::broken)
     }
-    fn backup(&self, path: &Path) -> Result<()> {
-        backup::write(&self.db, path)
+    fn backup(&self, path: &Path, notes: &Notes) -> Result<()> {
+        backup::write(&self.db, path, notes)
     }
 }
 

@@ -7,6 +7,7 @@ use onealert_core::{
     time::Wall,
 };
 use onealert_store::{
+    Notes,
     StoreError,
     change::{AuditEntry, Commit, MAX_ROW_BYTES},
     log::TrimRule,
@@ -164,9 +165,12 @@ pub fn generations_continue_only_where_they_began(bench: &dyn Bench) {
     let two = old.commit(&Commit::new(NOW, vec![setting("a", "lost")])).expect("it commits");
     ahead.apply(NOW, &two.records, Some(&two.position)).expect("it follows");
 
-    let begun = next.promote(SECOND).expect("a secondary can be promoted");
-    assert_eq!(begun, Epoch { id: SECOND, parent: Some(FIRST), fork: 1 });
-    assert!(matches!(next.promote(SECOND), Err(StoreError::EpochDiffers { .. })), "an id is drawn once");
+    let begun = next.promote(SECOND, &Commit::new(NOW, vec![])).expect("a secondary can be promoted");
+    assert_eq!(begun.epoch, Epoch { id: SECOND, parent: Some(FIRST), fork: 1 });
+    assert!(
+        matches!(next.promote(SECOND, &Commit::new(NOW, vec![])), Err(StoreError::EpochDiffers { .. })),
+        "an id is drawn once"
+    );
     let three = next.commit(&Commit::new(NOW, vec![setting("b", "1")])).expect("it commits");
     let epochs = next.epochs().expect("readable");
     assert_eq!(epochs.iter().map(|epoch| epoch.id).collect::<Vec<_>>(), [FIRST, SECOND]);
@@ -256,13 +260,13 @@ pub fn a_backup_is_whole_and_opens(bench: &dyn Bench) {
     std::fs::write(&path, "an older backup").expect("writable");
     std::fs::write(bench.folder().join("backup of today.part"), "cut short").expect("writable");
     store.commit(&Commit::new(NOW, vec![setting("a", "1")])).expect("it commits");
-    store.backup(&path).expect("it can be written");
+    store.backup(&path, &Notes::new()).expect("it can be written");
     let then = loaded(&*store);
     store.commit(&Commit::new(NOW, vec![setting("a", "2")])).expect("it commits");
     assert!(!bench.folder().join("backup of today.part").exists());
     assert_eq!(loaded(&*bench.open_backup(&path)), then);
 
     let nowhere = bench.folder().join("no such folder").join("backup");
-    let error = store.backup(&nowhere).expect_err("there is no such folder").to_string();
+    let error = store.backup(&nowhere, &Notes::new()).expect_err("there is no such folder").to_string();
     assert!(error.contains("no such folder"), "{error}");
 }

@@ -97,7 +97,7 @@ impl<'a> World<'a> {
                 }
                 Step::Promote => {
                     self.epochs += 1;
-                    self.primary.promote(EpochId(self.epochs)).expect("promotes");
+                    self.primary.promote(EpochId(self.epochs), &Commit::new(NOW, vec![])).expect("promotes");
                 }
                 Step::ReopenPrimary => self.primary = self.bench.open(&self.names[0]),
                 Step::ReopenSecondary => self.secondary = self.bench.open(&self.names[1]),

@@ -139,7 +139,7 @@ pub fn a_snapshot_replaces_a_copy_past_the_fork(bench: &dyn Bench) {
     let old = primary(bench);
     let next = joined(bench, "next", &*old);
     old.commit(&Commit::new(NOW, vec![setting("lost", "1"), setting("also lost", "1")])).expect("it commits");
-    next.promote(SECOND).expect("it is promoted");
+    next.promote(SECOND, &Commit::new(NOW, vec![])).expect("it is promoted");
     next.commit(&Commit::new(NOW, vec![setting("kept", "1")])).expect("it commits");
     let conflict = old.log_after(0, usize::MAX).expect("what will be lost can be reported first");
     assert_eq!(conflict.records.len(), 2);

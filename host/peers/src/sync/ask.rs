@@ -1,0 +1,147 @@
+//! What servers say to each other around a promotion: where they stand, and whom they follow.
+//!
+//! A secondary that is promoted is known to the others and is heard because of its certificate. A server that was restored
+//! from a backup has a certificate of the site and stands in nobody's configuration: an administrator's login, checked by
+//! each server against its own copy, lets it in.
+
+use std::{sync::Arc, time::Duration};
+
+use onealert_core::{lineage::Generation, promotion::Told, replicate::SyncHello};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    PROTOCOL, blocking,
+    channel::{self, Incoming, Receiver, Sender},
+    message::{Down, Login, Purpose, Up},
+    publisher::PublisherConfig,
+};
+use crate::{
+    identity::{self, Identity},
+    mesh::PeerAddress,
+    net,
+    roster::{Admission, Roster},
+    socket,
+    tls::{self, Caller},
+};
+
+/// A server that does not answer within this time counts as not reachable.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Who asks.
+#[derive(Clone)]
+pub struct Asker {
+    /// Its key and certificate.
+    pub identity: Arc<Identity>,
+    /// Who may answer.
+    pub roster: Arc<Roster>,
+    /// What it says of itself.
+    pub hello: SyncHello,
+    /// The login, where its certificate alone is not enough.
+    pub login: Option<Login>,
+    /// The heartbeat interval.
+    pub heartbeat: Duration,
+}
+
+impl Asker {
+    /// Asks a server where it stands.
+    ///
+    /// # Errors
+    /// It cannot be reached or does not let this server in; the text says which.
+    pub async fn ask(&self, peer: &PeerAddress) -> Result<Told, String> {
+        let conversation = async {
+            let (_sender, mut receiver) = self.call(peer).await?;
+            told(&mut receiver).await
+        };
+        tokio::time::timeout(ANSWER, conversation).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    }
+
+    /// Tells a server that this one is the primary of `generation`. Returns whether it follows.
+    ///
+    /// # Errors
+    /// As [`Asker::ask`].
+    pub async fn announce(&self, peer: &PeerAddress, generation: &Generation) -> Result<bool, String> {
+        let conversation = async {
+            let (mut sender, mut receiver) = self.call(peer).await?;
+            told(&mut receiver).await?;
+            let follow = Up::Follow(Box::new(generation.clone()));
+            sender.send(&follow).await.map_err(|error| error.to_string())?;
+            loop {
+                match receiver.next::<Down>().await.map_err(|error| error.to_string())? {
+                    Incoming::Document(Down::Noted(follows), _) => return Ok(follows),
+                    Incoming::Unknown(_) => {}
+                    _ => return Err("what it says is not an answer".to_owned()),
+                }
+            }
+        };
+        tokio::time::timeout(ANSWER, conversation).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    }
+
+    async fn call(&self, peer: &PeerAddress) -> Result<(Sender, Receiver), String> {
+        let (mut sender, receiver) = connect(&self.identity, &self.roster, peer, self.heartbeat).await?;
+        let hello = Up::Hello {
+            hello: Box::new(self.hello.clone()),
+            protocol: PROTOCOL,
+            credit: 0,
+            purpose: Purpose::Ask,
+            login: self.login.clone(),
+        };
+        sender.send(&hello).await.map_err(|error| error.to_string())?;
+        Ok((sender, receiver))
+    }
+}
+
+async fn told(receiver: &mut Receiver) -> Result<Told, String> {
+    loop {
+        match receiver.next::<Down>().await.map_err(|error| error.to_string())? {
+            Incoming::Document(Down::Told(told), _) => return Ok(*told),
+            Incoming::Document(Down::Answer { .. }, _) => {
+                return Err("it does not know this server, and the login is not that of an administrator".to_owned());
+            }
+            Incoming::Unknown(_) => {}
+            _ => return Err("what it says is not an answer".to_owned()),
+        }
+    }
+}
+
+/// Opens a synchronisation connection to a peer and checks who answers.
+pub(crate) async fn connect(
+    identity: &Identity,
+    roster: &Roster,
+    peer: &PeerAddress,
+    heartbeat: Duration,
+) -> Result<(Sender, Receiver), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let stream = socket::connect(&peer.address, Duration::from_secs(2)).await.map_err(|error| text(&error))?;
+    net::tune(&stream, heartbeat * 10).map_err(|error| text(&error))?;
+    let connector = TlsConnector::from(tls::caller_config(identity, tls::SYNC).map_err(|error| text(&error))?);
+    let stream = connector.connect(identity::server_name(peer.id), stream).await.map_err(|error| text(&error))?;
+    let caller = Caller::of(stream.get_ref().1.peer_certificates());
+    let caller = caller.ok_or_else(|| Admission::OtherName.to_string())?;
+    match roster.judge(peer.id, &caller.key_sha256) {
+        Admission::Welcome => Ok(channel::open(stream.into())),
+        refused => Err(refused.to_string()),
+    }
+}
+
+/// The called side: says where it stands, and takes a new primary if it is told of one. Returns why it ended.
+pub(crate) async fn serve(config: &PublisherConfig, mut sender: Sender, mut receiver: Receiver) -> String {
+    let host = config.host.clone();
+    let told = match blocking(move || host.told()).await {
+        Ok(Some(told)) => told,
+        Ok(None) => return "this server does not say where it stands".to_owned(),
+        Err(error) => return error.to_string(),
+    };
+    if let Err(error) = sender.send(&Down::Told(Box::new(told))).await {
+        return error.to_string();
+    }
+    while let Ok(Ok(message)) = tokio::time::timeout(ANSWER, receiver.next::<Up>()).await {
+        if let Incoming::Document(Up::Follow(generation), _) = message {
+            let host = config.host.clone();
+            let follows = blocking(move || host.follow(&generation)).await;
+            if let Err(error) = sender.send(&Down::Noted(follows)).await {
+                return error.to_string();
+            }
+        }
+    }
+    "asked".to_owned()
+}

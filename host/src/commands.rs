@@ -1,0 +1,195 @@
+//! What an operator does at a server's console. Each command says in words what it did; an error says what to do.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use onealert_core::{
+    ids::{EpochId, Incarnation},
+    life::Place,
+    time::Wall,
+    version::VersionSet,
+};
+use onealert_peers::SubscriberHost;
+use onealert_store::{ConfigStore, LocalStore, local, snapshot::SnapshotHeader};
+use onealert_web::needs::{Password, PromoteRequest};
+
+use crate::{
+    conflict,
+    control::{self, Order, Outcome},
+    install::{self, JoinWith},
+    product,
+    promote::Candidate,
+    settings::Settings,
+};
+
+/// An administrator's login.
+pub struct Login {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+fn settings(config: Option<&Path>) -> Result<Settings, String> {
+    Settings::load(config).map_err(|error| error.to_string())
+}
+
+/// Joins a primary. A server that runs out of service, or fenced, goes on as what it has become.
+///
+/// # Errors
+/// Why not, and what to do.
+pub async fn join(
+    config: Option<&Path>,
+    primary: String,
+    login: Login,
+    fingerprint: Option<String>,
+) -> Result<String, String> {
+    let settings = settings(config)?;
+    let with = JoinWith { primary, user: login.user, password: login.password, fingerprint };
+    let joined = install::join(&settings, with).await.map_err(|error| error.to_string())?;
+    let mut lines =
+        vec![format!("joined {} ({}) as server {}", joined.primary.name, joined.primary.mesh, joined.server)];
+    if !joined.verified {
+        lines.push(format!("trusted the site with fingerprint {}", joined.fingerprint));
+        lines.push(format!(
+            "compare it with the one that the primary prints at its start; if it differs, remove {} and join again with \
+             --fingerprint",
+            settings.data.display()
+        ));
+    }
+    lines.push(match control::order(&settings.data, &Order::StartAnew).await {
+        Ok(_) => "the server that runs here starts anew as a secondary".to_owned(),
+        Err(_) => "now run: onealert run".to_owned(),
+    });
+    Ok(lines.join("\n"))
+}
+
+/// Makes this server the primary: the one that runs, or the one that is stopped.
+///
+/// # Errors
+/// Why not, and what to do.
+pub async fn promote(
+    config: Option<&Path>,
+    leave_missing: bool,
+    even_though_primary_answers: bool,
+    login: Option<Login>,
+) -> Result<String, String> {
+    let settings = settings(config)?;
+    if control::is_running(&settings.data).await {
+        let (user, password) = login.map(|login| (login.user, login.password)).unzip();
+        let order = Order::Promote { leave_missing, even_though_primary_answers, user, password };
+        return ordered(&settings, order).await;
+    }
+    let mesh = install::advertised_mesh(&settings, settings.listen.mesh);
+    let web = install::advertised_web(&settings, settings.listen.https, settings.listen.http);
+    if !settings.data.join("identity").exists() {
+        return Err(format!(
+            "no server is installed in {}; restore a backup first: onealert restore",
+            settings.data.display()
+        ));
+    }
+    let folder = install::open(&settings, &mesh, &web).map_err(|error| error.to_string())?;
+    let (local, store) = (Arc::new(folder.local), Arc::new(folder.store));
+    let host = Offline { settings: settings.clone(), local: local.clone(), store: store.clone(), me: folder.me };
+    let candidate = Candidate {
+        store,
+        local,
+        identity: Arc::new(folder.identity),
+        me: folder.me,
+        place: Place { role: folder.role, life: folder.life, primary_heard: true },
+        versions: product::versions(),
+        row: folder.own_row,
+        host: Arc::new(host),
+        heartbeat: Duration::from_millis(settings.timing.heartbeat_ms),
+        by: ("console".to_owned(), "console".to_owned()),
+    };
+    let (user, password) = login.map(|login| (login.user, Password::new(login.password))).unzip();
+    let request = PromoteRequest { leave_missing, even_though_primary_answers, user, password };
+    let promoted = candidate.promote(request).await.map_err(|error| error.to_string())?;
+    Ok(format!("{}\nnow run: onealert run", promoted.text()))
+}
+
+/// Writes a backup. The server may run.
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn backup(config: Option<&Path>, file: &Path) -> Result<String, String> {
+    let position = install::backup(&settings(config)?, file).map_err(|error| error.to_string())?;
+    Ok(format!(
+        "{} holds the configuration at change {} of generation {}, and the site's key: keep it safe",
+        file.display(),
+        position.lsn,
+        position.epoch
+    ))
+}
+
+/// Restores a backup into an empty data folder.
+///
+/// # Errors
+/// Why not, and what to do.
+pub async fn restore(config: Option<&Path>, file: &Path) -> Result<String, String> {
+    let settings = settings(config)?;
+    if control::is_running(&settings.data).await {
+        return Err(format!("a server runs on {}; stop it first", settings.data.display()));
+    }
+    let position = install::restore(&settings, file).map_err(|error| error.to_string())?;
+    Ok(format!(
+        "restored change {} of generation {}; this server sends nothing until it is promoted: onealert promote --user admin",
+        position.lsn, position.epoch
+    ))
+}
+
+/// The conflict reports of this server.
+///
+/// # Errors
+/// A report cannot be read.
+pub fn conflicts(config: Option<&Path>) -> Result<String, String> {
+    let list = conflict::list(&settings(config)?.data).map_err(|error| error.to_string())?;
+    Ok(match &list[..] {
+        [] => "no conflict report on this server".to_owned(),
+        some => some.iter().map(conflict::text).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+/// Gives an order to the server that runs here.
+///
+/// # Errors
+/// None runs, or it refuses.
+pub async fn order(config: Option<&Path>, order: Order) -> Result<String, String> {
+    ordered(&settings(config)?, order).await
+}
+
+async fn ordered(settings: &Settings, order: Order) -> Result<String, String> {
+    match control::order(&settings.data, &order).await.map_err(|error| error.to_string())? {
+        Outcome::Done(text) => Ok(text),
+        Outcome::Refused(why) => Err(why),
+    }
+}
+
+/// What a stopped server says of itself while it takes records before its promotion.
+struct Offline {
+    settings: Settings,
+    local: Arc<LocalStore>,
+    store: Arc<dyn ConfigStore>,
+    me: local::Identity,
+}
+
+impl SubscriberHost for Offline {
+    fn versions(&self) -> VersionSet {
+        product::versions()
+    }
+    fn newest_epoch(&self) -> Option<EpochId> {
+        self.local.newest_epoch().ok().flatten()
+    }
+    fn incarnation(&self) -> Incarnation {
+        self.me.incarnation
+    }
+    fn now(&self) -> Wall {
+        crate::clock::wall()
+    }
+    fn superseded(&self, shared: u64, by: &SnapshotHeader) {
+        let (data, epoch) = (&self.settings.data, by.position.epoch);
+        if let Err(error) = conflict::write(data, self.store.as_ref(), self.me.server, epoch, shared) {
+            tracing::error!(%error, "the conflict report could not be written");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What this server does about other generations of its configuration: opens after a start, is fenced, follows, is promoted.
+//! The decisions are the core's.
+
+use std::sync::{Arc, PoisonError};
+
+use onealert_core::{
+    ids::{EpochId, ServerId},
+    life::{Life, Opened, Opening},
+    lineage::{Generation, Meeting, meet},
+    peer_message::PeerMessage,
+};
+use onealert_web::needs::{PromoteRequest, Promoted, State};
+
+use crate::{
+    conflict,
+    hub::{Hub, SyncState},
+    life::Followed,
+    promote::{Candidate, PromoteError},
+    replication::Subscribes,
+};
+
+/// Looks at what a peer said for what it says of generations.
+pub fn heard(hub: &Arc<Hub>, from: ServerId, message: &PeerMessage) {
+    let PeerMessage::Heartbeat(heartbeat) = message else { return };
+    generation(hub, &heartbeat.standing.generation);
+    // After that: a primary that has missed a promotion must not open on the very message that tells it.
+    if let Some(opening) = hub.opening.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        opening.heard(from);
+    }
+    hub.opening_changed.notify_one();
+}
+
+/// Does what the core decides about a generation that a peer is in. Returns whether this server follows it from here on.
+pub fn generation(hub: &Arc<Hub>, heard: &Generation) -> bool {
+    let now = hub.configuration.now();
+    if heard.lineage.last().map(|epoch| epoch.id) == now.lineage.last().map(|epoch| epoch.id) {
+        return false;
+    }
+    let place = hub.place();
+    match meet(hub.server, place.role, place.life, &now.lineage, heard) {
+        Meeting::Nothing => false,
+        Meeting::Fence { by, fork } => {
+            if place.life != (Life::Fenced { by }) {
+                tokio::task::block_in_place(|| fence(hub, by, fork));
+            }
+            false
+        }
+        Meeting::Follow { by, primary } => {
+            let followed = Followed { primary, generation: Some(by) };
+            if hub.lives.followed().as_ref() != Some(&followed) {
+                let text = format!("{} was promoted; this server follows it from here on", followed.primary.name);
+                hub.sync_log.push(State::Warning, "servers", text);
+                tokio::task::block_in_place(|| {
+                    see(hub, by);
+                    hub.lives.follow(followed);
+                });
+            }
+            true
+        }
+    }
+}
+
+/// This primary was left behind: read-only from here on, and what it wrote since goes into a report.
+fn fence(hub: &Arc<Hub>, by: EpochId, fork: u64) {
+    hub.lives.begin(Life::Fenced { by });
+    see(hub, by);
+    let text =
+        "another server was promoted while this one was away: this primary is fenced, its configuration is read-only";
+    hub.sync_log.push(State::Bad, "servers", text);
+    report(hub, by, fork);
+    if let Some(publisher) = hub.publisher() {
+        publisher.reconsider();
+    }
+}
+
+/// Writes what this server has committed or received after `fork` into a conflict report.
+pub fn report(hub: &Hub, by: EpochId, fork: u64) {
+    match conflict::write(&hub.settings.data, hub.configuration.store().as_ref(), hub.server, by, fork) {
+        Ok(None) => {}
+        Ok(Some(report)) => {
+            let text = format!(
+                "{} changes made here are not part of the configuration in force; conflict report {}",
+                report.head.saturating_sub(report.fork),
+                report.id
+            );
+            hub.sync_log.push(State::Bad, "servers", text);
+        }
+        Err(error) => {
+            tracing::error!(%error, "the conflict report could not be written");
+            hub.sync_log.push(State::Bad, "servers", format!("the conflict report could not be written: {error}"));
+        }
+    }
+}
+
+fn see(hub: &Hub, generation: EpochId) {
+    if let Err(error) = hub.lives.local().see_epoch(generation) {
+        tracing::error!(%error, "a generation could not be remembered");
+    }
+}
+
+/// Waits at a primary's start until its secondaries are heard, and then takes configuration.
+pub async fn open(hub: Arc<Hub>) {
+    if hub.place().life != Life::Opening {
+        return;
+    }
+    let secondaries = onealert_core::members::licensed_order(&hub.config());
+    let opening = Opening::new(hub.clock.now().mono, secondaries);
+    let until = hub.clock.instant(opening.until());
+    *hub.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening);
+    let opened = loop {
+        let over = {
+            let opening = hub.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            opening.as_ref().and_then(|opening| opening.over(hub.clock.now().mono))
+        };
+        if let Some(over) = over {
+            break over;
+        }
+        tokio::select! {
+            () = hub.opening_changed.notified() => {}
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+    };
+    let opening = hub.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if hub.place().life != Life::Opening {
+        // It has met a later generation meanwhile.
+        return;
+    }
+    hub.lives.begin(Life::Active);
+    match opened {
+        Opened::AllHeard => {}
+        Opened::SomeSilent => {
+            let config = hub.config();
+            let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
+            let silent: Vec<String> = opening.iter().flat_map(Opening::silent).map(name).collect();
+            let text = format!("opened for configuration without having heard {}", silent.join(", "));
+            hub.sync_log.push(State::Warning, "servers", text);
+        }
+        Opened::Alone => {
+            let text = "opened for configuration without having heard any secondary: if another server was promoted \
+                        meanwhile, what is changed here until it is heard goes into a conflict report";
+            hub.sync_log.push(State::Warning, "servers", text);
+        }
+    }
+}
+
+/// Makes this running server the primary.
+///
+/// # Errors
+/// Why not; nothing has changed then.
+pub async fn promote_here(
+    hub: &Arc<Hub>,
+    by: (String, String),
+    request: PromoteRequest,
+) -> Result<Promoted, PromoteError> {
+    let one = hub.promoting.lock().await;
+    let place = hub.place();
+    place.may(onealert_core::life::Deed::BePromoted)?;
+    // The copy must not move while it becomes the configuration itself.
+    let subscriber = hub.subscriber();
+    if let Some(subscriber) = &subscriber {
+        subscriber.set_primary(None);
+    }
+    let candidate = Candidate {
+        store: hub.configuration.store().clone(),
+        local: hub.lives.local().clone(),
+        identity: hub.identity.clone(),
+        me: onealert_store::local::Identity { server: hub.server, incarnation: hub.incarnation },
+        place,
+        versions: hub.versions(),
+        row: hub.own_row.clone(),
+        host: Arc::new(Subscribes { hub: hub.clone() }),
+        heartbeat: std::time::Duration::from_millis(hub.settings.timing.heartbeat_ms),
+        by,
+    };
+    let promoted = candidate.promote(request).await;
+    drop(one);
+    if let Err(error) = hub.configuration.reload() {
+        tracing::error!(%error, "the configuration cannot be read");
+    }
+    match &promoted {
+        Ok(done) => {
+            hub.lives.promoted();
+            if let Some(subscriber) = &subscriber {
+                subscriber.stop();
+            }
+            hub.sync_state.send_replace(SyncState { state: State::Ok, text: "Primary".to_owned() });
+            let text = format!("promoted: generation {} from change {} on", done.generation, done.fork);
+            hub.sync_log.push(State::Warning, "servers", text);
+            if let Some(publisher) = hub.publisher() {
+                publisher.reconsider();
+            }
+            if place.life == Life::Restored {
+                // It held nothing for anybody; what it does not run is begun by a start.
+                hub.lives.start_anew();
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "not promoted");
+            hub.lives.look_again();
+        }
+    }
+    promoted
+}

@@ -1,0 +1,81 @@
+//! The end of this server in its installation: it was deprovisioned. From that moment it sends nothing; once the primary has
+//! its records it gives up everything that it holds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use onealert_core::life::Life;
+use onealert_web::needs::State;
+
+use crate::{
+    drive::Happened,
+    hub::{Hub, SyncState},
+    life::{self, Wipe},
+};
+
+/// What a server holds beside its identity: databases with their side files, driver files and what drivers keep, reports.
+const HELD: [&str; 12] = [
+    "config.db",
+    "config.db-wal",
+    "config.db-shm",
+    "activations.db",
+    "activations.db-wal",
+    "activations.db-shm",
+    "history.db",
+    "history.db-wal",
+    "history.db-shm",
+    "driver-store",
+    "driver-state",
+    "conflicts",
+];
+
+/// This server was told that it is deprovisioned, by the primary or by a server that has the primary's word.
+pub fn told(hub: &Hub, by: &str) {
+    if hub.place().life == Life::Inert {
+        return;
+    }
+    let text = format!("deprovisioned, says {by}: this server sends nothing from here on; to use it again, join it");
+    // First of all: what is halted first cannot ring any more, whatever the disk does.
+    hub.way.tell(Happened::Retire);
+    if let Err(error) = life::keep_wipe(hub.lives.local(), Some(Wipe::Pending)) {
+        tracing::error!(%error, "that this server has to give up what it holds could not be kept");
+    }
+    hub.lives.begin(Life::Inert);
+    hub.sync_state.send_replace(SyncState { state: State::Bad, text: text.clone() });
+    hub.sync_log.push(State::Bad, "servers", text);
+}
+
+/// The primary has every record: what is held goes, at the start that follows.
+pub fn nothing_left(hub: &Hub) {
+    let kept = life::kept(hub.lives.local());
+    if hub.place().life != Life::Inert || !kept.is_ok_and(|kept| kept.wipe == Some(Wipe::Pending)) {
+        return;
+    }
+    match life::keep_wipe(hub.lives.local(), Some(Wipe::Due)) {
+        Ok(()) => {
+            tracing::warn!("the primary has every record of this server; it gives up what it holds");
+            hub.lives.start_anew();
+        }
+        Err(error) => {
+            tracing::error!(%error, "what this server holds could not be given up; the next contact tries again")
+        }
+    }
+}
+
+/// Removes what a server holds but for its identity. Nothing is open yet.
+///
+/// # Errors
+/// Something could not be removed; the path names it.
+pub fn wipe(data: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+    for name in HELD {
+        let path = data.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err((path, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
