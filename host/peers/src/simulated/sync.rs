@@ -12,7 +12,7 @@ use onealert_core::{
     time::Wall,
     version::VersionSet,
 };
-use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit};
+use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit, snapshot::SnapshotHeader};
 use tempfile::TempDir;
 
 use super::{HEARTBEAT, PORT, Site, name, network, peers, seed};
@@ -204,6 +204,7 @@ impl SubscriberHost for SecondaryHost {
     fn now(&self) -> Wall {
         Wall(0)
     }
+    fn superseded(&self, _: u64, _: &SnapshotHeader) {}
 }
 
 fn is_begun(event: &SyncEvent) -> bool {

@@ -7,8 +7,7 @@ use onealert_core::{
     time::Wall,
 };
 use onealert_store::{
-    Notes,
-    StoreError,
+    Notes, StoreError,
     change::{AuditEntry, Commit, MAX_ROW_BYTES},
     log::TrimRule,
 };
