@@ -189,6 +189,9 @@ impl World {
         };
         let Some(primary) = (0..self.servers.len()).find(opens) else { return };
         if inert {
+            if !members::has_room(&self.servers[primary].copy.config, self.licence) {
+                return;
+            }
             // With fresh credentials it would be another server; here the same one is let in again, and starts anew.
             let Some(row) = self.servers[primary].copy.config.servers.get(&id(at)).cloned() else { return };
             let back = Row { deprovisioned: false, ..row };
