@@ -31,8 +31,6 @@ pub enum Planted {
     TellsOfTheEndEarly,
     /// A server that was away goes on without having asked anybody.
     AsksNobody,
-    /// No activation is ever too late.
-    SendsTooLate,
     /// Records of a transaction are applied in another order than that of the log.
     AppliesOutOfOrder,
     /// A crash in the middle of a transaction leaves half of it.
@@ -99,7 +97,6 @@ impl Planted {
             }
             // These are broken where the shell works, not between node and shell.
             Planted::AsksNobody
-            | Planted::SendsTooLate
             | Planted::AppliesOutOfOrder
             | Planted::AppliesByHalf
             | Planted::ChecksNoDigest

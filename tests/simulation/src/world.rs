@@ -534,11 +534,8 @@ impl World {
     }
 
     /// A trigger event reaches a server.
-    pub(crate) fn trigger(&mut self, at: usize, mut content: Content) {
+    pub(crate) fn trigger(&mut self, at: usize, content: Content) {
         self.history.asked(&content, self.now_us);
-        if self.planted == Some(Planted::SendsTooLate) {
-            content.expires = None;
-        }
         let ticket = self.ticket();
         self.feed(at, Input::Trigger { ticket, content });
     }

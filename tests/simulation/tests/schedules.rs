@@ -202,11 +202,6 @@ fn going_on_without_having_asked_is_noticed() {
 }
 
 #[test]
-fn sending_what_is_too_late_is_noticed() {
-    noticed(Planted::SendsTooLate, &["rule 10"]);
-}
-
-#[test]
 fn applying_records_out_of_order_is_noticed() {
     noticed(Planted::AppliesOutOfOrder, &["I7", "I8"]);
 }
