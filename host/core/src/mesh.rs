@@ -144,7 +144,8 @@ impl Node {
     /// before unfinished activations go on, and if this server has been up for long enough to judge, the peer is held.
     fn regained(&mut self, id: ServerId) {
         let now = self.now.mono;
-        let may_judge = now - self.born >= self.tuning.hold_down();
+        // Also where there is no time to wait: a server that has just come up would hold everybody else for an operator.
+        let may_judge = now - self.born >= self.tuning.hold_down().max(self.tuning.suspicion().times(2));
         self.round += 1;
         let peer = self.peers.get_mut(&id).expect("the caller looked it up");
         peer.asking = Some(self.round);

@@ -180,3 +180,20 @@ fn a_bell_during_an_operators_hold_rings_once_from_the_next_server() {
     assert_eq!(world.deliveries(bell.id), [(B, 1, vec![0, 1])]);
     assert_eq!(world.reached(&bell), [1, 1]);
 }
+
+/// The server that has just come up judged the others, so that everybody was held and the order of the group decided.
+#[test]
+fn without_a_waiting_time_the_server_that_came_back_is_held_and_not_those_that_stayed() {
+    let mut world = World::of(&[A, B, C]);
+    manual(&mut world, &[A, B, C], true);
+    world.run(6000);
+    come_back(&mut world, A);
+    for server in [A, B, C] {
+        assert!(hold(&world, server, A).is_some_and(|seen| seen.operator), "{server}");
+        assert_eq!((hold(&world, server, B), hold(&world, server, C)), (None, None), "{server}");
+    }
+    let page = page("call", 1);
+    world.trigger(C, &page);
+    world.run(1000);
+    assert_eq!(world.deliveries(page.id), [(B, 0, vec![0])]);
+}
