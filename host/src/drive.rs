@@ -196,6 +196,8 @@ impl<W: World> Driver<W> {
         loop {
             self.pulse.store(self.clock.now().mono.0, Ordering::Relaxed);
             if self.node.is_drained() {
+                // Ended in good order is not stuck: balancers are told 404 until the doors close, never 503.
+                self.pulse.store(u64::MAX, Ordering::Relaxed);
                 return;
             }
             let asked = self.node.next_wake().map(|at| self.clock.instant(at));

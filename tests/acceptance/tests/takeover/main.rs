@@ -107,3 +107,21 @@ async fn the_balancers_question_is_answered_by_role_and_state() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_server_answers_404_until_its_door_closes_and_never_503() {
+    let mut site = Site::start().await;
+    let mut server = site.fleet.servers.remove(0);
+    let address = format!("{}:8080", server.address);
+    let stopping = std::thread::spawn(move || server.stop());
+    let mut answers = Vec::new();
+    while let Ok((status, body)) = site::ask_status(&address) {
+        answers.push((status, body));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(stopping.join().expect("no panic"), "it ended in good order");
+    // The first questions may have been earlier than the signal.
+    let draining: Vec<_> = answers.into_iter().skip_while(|(status, _)| *status == 200).collect();
+    assert!(!draining.is_empty(), "it drained for a while");
+    assert!(draining.iter().all(|(status, _)| *status == 404), "{draining:?}");
+}

@@ -128,15 +128,23 @@ impl Site {
         (1..=ENDPOINTS).all(|endpoint| (0..3).any(|server| self.wrote(server, endpoint, activation)))
     }
 
-    /// Asks as a load balancer does: HTTP/1.0, no host.
+    /// Asks a server that runs as a load balancer does.
     pub fn balancer(&self, server: usize) -> (u16, String) {
-        let mut stream =
-            TcpStream::connect(format!("{}:8080", self.fleet.servers[server].address)).expect("it listens");
-        stream.write_all(b"GET /SA-Announce/RevolutionStatus HTTP/1.0\r\n\r\n").expect("it reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers and closes");
-        let status = text.split_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
-        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-        (status, body)
+        ask_status(&format!("{}:8080", self.fleet.servers[server].address)).expect("it answers")
     }
+}
+
+/// Asks as a load balancer does: HTTP/1.0, no host.
+///
+/// # Errors
+/// Nobody listens, or no answer came.
+pub fn ask_status(address: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /SA-Announce/RevolutionStatus HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let status = text.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Ok((status, body))
 }
