@@ -345,3 +345,75 @@ pub(super) async fn log(hub: &Hub, log: Log, limit: u32) -> Result<Vec<LogLine>,
     };
     Ok(rows.into_iter().map(line).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onealert_core::ids::EventKey;
+
+    /// What a server wrote of the one event, with these endpoints reached or failed.
+    fn record(server: u128, accepted: i64, outcome: Outcome, states: [EndpointState; 2]) -> Ended {
+        let content = Content {
+            id: ActivationId(7),
+            key: EventKey("nws/a,b,c".to_owned()),
+            notification: "tornado".into(),
+            name: "Tornado".to_owned(),
+            priority: Default::default(),
+            group: Vec::new(),
+            endpoints: vec!["hall".into(), "yard".into()],
+            accepted: Wall(accepted),
+            due: None,
+            expires: None,
+            on_takeover: Default::default(),
+            payload: "{}".into(),
+            needs: Default::default(),
+            drill: None,
+        };
+        let server = ServerId(server);
+        let ended = Wall(accepted + 500);
+        Ended {
+            content,
+            server,
+            attempt: 0,
+            outcome,
+            states: states.to_vec(),
+            ended,
+            degraded: false,
+            after_ms: vec![Some(9), None],
+        }
+    }
+
+    fn acked() -> EndpointState {
+        EndpointState::Acked { note: String::new() }
+    }
+    fn failed(reason: &str) -> EndpointState {
+        EndpointState::Failed { reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn one_event_sent_on_both_sides_of_a_cut_is_one_row_with_what_either_reached() {
+        let records = [
+            record(1, 1000, Outcome::Partial, [acked(), failed("no answer")]),
+            record(2, 1200, Outcome::Partial, [failed("no answer"), acked()]),
+        ];
+        let detail = detail_of(&Config::default(), &records);
+        assert_eq!((detail.row.outcome, detail.row.reached, detail.row.meant), (Outcome::Success, 2, 2));
+        assert_eq!(detail.row.sent_by.iter().map(|part| part.server.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((detail.row.accepted, detail.row.ended), (Wall(1000), Wall(1700)));
+        let by: Vec<usize> = detail.endpoints.iter().map(|endpoint| endpoint.by.len()).collect();
+        assert_eq!((by, detail.why.len()), (vec![1, 1], 0));
+        assert_eq!(detail.endpoints[0].after_ms, Some(9));
+        assert!(detail.timeline.iter().any(|moment| moment.text.contains("as well")), "{:?}", detail.timeline);
+    }
+
+    #[test]
+    fn missed_and_interrupted_say_why() {
+        let late = "too late: it expired before it could be sent";
+        let missed = detail_of(&Config::default(), &[record(1, 0, Outcome::Missed, [failed(late), failed(late)])]);
+        assert_eq!((missed.row.outcome, missed.why), (Outcome::Missed, vec![format!("2 endpoints: {late}")]));
+        let taken = format!("{INTERRUPTED} the more urgent or newer notification \"Fire\"");
+        let records = [record(1, 0, Outcome::Partial, [acked(), failed(&taken)])];
+        let endpoint = detail_of(&Config::default(), &records).endpoints.remove(1);
+        assert_eq!((endpoint.state, endpoint.text.as_str(), endpoint.note), (State::Warning, "Interrupted", taken));
+    }
+}
