@@ -13,7 +13,7 @@ use onealert_core::{
     version::VersionSet,
 };
 use onealert_store::{
-    ConfigStore, SqliteStore,
+    ConfigStore, Notes, SqliteStore,
     history::{ActivityRecord, Mark},
     scrub::BucketRows,
     snapshot::{Chunk, SnapshotHeader, SnapshotReader},
@@ -71,7 +71,7 @@ impl Store {
             Store::Memory(store) => Backup::Memory(Box::new(store.content())),
             Store::Sqlite { store, .. } => {
                 let folder = folder();
-                store.backup(&folder.path().join("config.db")).expect("a backup can be written");
+                store.backup(&folder.path().join("config.db"), &Notes::new()).expect("a backup can be written");
                 Backup::Sqlite(folder)
             }
         }

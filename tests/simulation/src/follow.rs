@@ -8,7 +8,7 @@ use onealert_core::{
     life::Life,
     replicate::{Position, SyncAnswer, SyncHello},
 };
-use onealert_peers::sync::message::{Down, Up};
+use onealert_peers::sync::message::{Down, Purpose, Up};
 use onealert_store::StoreError;
 
 use crate::{
@@ -29,7 +29,7 @@ impl World {
             position: copy.position.clone(),
             newest_epoch: copy.seen.last().copied(),
         };
-        Up::Hello { hello: Box::new(hello), protocol: 1, credit: 1 << 20 }
+        Up::Hello { hello: Box::new(hello), protocol: 1, credit: 1 << 20, purpose: Purpose::Follow, login: None }
     }
 
     pub(crate) fn acknowledge(&mut self, at: usize, primary: usize, line: u64) {
@@ -96,7 +96,8 @@ impl World {
                 (follow.primary_has, follow.may_send_records) = (have, true);
                 self.send_activity(at);
             }
-            Down::Alive | Down::FileBegin { .. } | Down::FileMissing { .. } => {}
+            // Files, and what an operator asks before a promotion, are no part of this world.
+            Down::Alive | Down::FileBegin { .. } | Down::FileMissing { .. } | Down::Told(_) | Down::Noted(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use onealert_core::{
     time::Wall,
 };
 use onealert_store::{
-    ConfigStore, Loaded, Result, StoreError,
+    ConfigStore, Loaded, Notes, Promoted, Result, StoreError,
     change::{AuditEntry, AuditRow, Commit, Committed},
     log::{LogBounds, LogSlice, TrimRule},
     scrub::{BUCKETS, BucketDigests, BucketRows, Repaired, ScrubReport, TableFault, bucket_of},
@@ -227,12 +227,12 @@ impl ConfigStore for MemoryStore {
         Ok(position)
     }
 
-    fn promote(&self, epoch: EpochId) -> Result<Epoch> {
+    fn promote(&self, epoch: EpochId, commit: &Commit) -> Result<Promoted> {
         self.write(|live| {
             let begun = Epoch { id: epoch, parent: Some(live.position.epoch), fork: live.position.lsn };
             learn(&mut live.epochs, &[begun])?;
             live.position.epoch = epoch;
-            Ok(begun)
+            Ok(Promoted { epoch: begun, committed: write_rows(live, commit) })
         })
     }
 
@@ -241,23 +241,7 @@ impl ConfigStore for MemoryStore {
     }
 
     fn commit(&self, commit: &Commit) -> Result<Committed> {
-        self.write(|live| {
-            let changes = commit.changes.iter().filter(|change| {
-                let before = live.rows.get(&(change.table, change.key.clone())).map(|(row, _)| row);
-                before != change.row.as_ref()
-            });
-            let changes: Vec<_> = changes.cloned().collect();
-            let last = live.position.lsn + changes.len() as u64;
-            let mut records = Vec::new();
-            for change in changes {
-                live.put(change.table, &change.key, change.row.as_deref());
-                live.position.lsn += 1;
-                records.push(LogRecord { epoch: live.position.epoch, lsn: live.position.lsn, tx: last, change });
-            }
-            live.log.extend(records.iter().cloned());
-            live.ends();
-            Ok(Committed { position: live.position.clone(), records })
-        })
+        self.write(|live| Ok(write_rows(live, commit)))
     }
 
     fn apply(&self, _: Wall, records: &[LogRecord], expected: Option<&Position>) -> Result<Position> {
@@ -486,10 +470,29 @@ impl ConfigStore for MemoryStore {
         Ok(None)
     }
 
-    fn backup(&self, path: &Path) -> Result<()> {
+    fn backup(&self, path: &Path, _: &Notes) -> Result<()> {
         let source = std::io::Error::other("a database in memory is copied by its content");
         Err(StoreError::File { place: path.display().to_string(), doing: "back up", source })
     }
+}
+
+/// Writes what a commit changes, with its records.
+fn write_rows(live: &mut Live, commit: &Commit) -> Committed {
+    let changes = commit.changes.iter().filter(|change| {
+        let before = live.rows.get(&(change.table, change.key.clone())).map(|(row, _)| row);
+        before != change.row.as_ref()
+    });
+    let changes: Vec<_> = changes.cloned().collect();
+    let last = live.position.lsn + changes.len() as u64;
+    let mut records = Vec::new();
+    for change in changes {
+        live.put(change.table, &change.key, change.row.as_deref());
+        live.position.lsn += 1;
+        records.push(LogRecord { epoch: live.position.epoch, lsn: live.position.lsn, tx: last, change });
+    }
+    live.log.extend(records.iter().cloned());
+    live.ends();
+    Committed { position: live.position.clone(), records }
 }
 
 struct Reader {

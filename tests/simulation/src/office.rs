@@ -319,11 +319,12 @@ impl World {
             }
             Job::Promote(epoch) => {
                 let Some(me) = copy.config.servers.get(&id(at)).cloned() else { return };
-                if !without_epoch {
-                    store.promote(epoch).expect("the epoch was just drawn");
+                let commit = Commit::new(now.wall, members::promote(&copy.config, &me, now.wall));
+                if without_epoch {
+                    store.commit(&commit).expect("well-formed rows");
+                } else {
+                    store.promote(epoch, &commit).expect("the epoch was just drawn, and the rows are well formed");
                 }
-                let changes = members::promote(&copy.config, &me, now.wall);
-                store.commit(&Commit::new(now.wall, changes)).expect("well-formed rows");
                 copy.told_primary = None;
                 copy.follow.streaming = false;
                 self.history.fault(FaultKind::Promoted, at, self.now_us, self.now_us);

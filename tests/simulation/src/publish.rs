@@ -41,7 +41,7 @@ impl World {
                     }
                 }
             }
-            Up::Ack(_) | Up::Alive | Up::Credit(_) | Up::WantFile { .. } | Up::Activity(_) => {}
+            Up::Ack(_) | Up::Alive | Up::Credit(_) | Up::WantFile { .. } | Up::Activity(_) | Up::Follow(_) => {}
         }
     }
 
