@@ -71,7 +71,7 @@ impl Store {
             Store::Memory(store) => Backup::Memory(Box::new(store.content())),
             Store::Sqlite { store, .. } => {
                 let folder = folder();
-                store.backup(&folder.path().join("config.db"), &Notes::new()).expect("a backup can be written");
+                store.backup(&folder.path().join("backup.db"), &Notes::new()).expect("a backup can be written");
                 Backup::Sqlite(folder)
             }
         }
@@ -97,7 +97,9 @@ impl Backup {
         match self {
             Backup::Memory(content) => Store::Memory(MemoryStore::of(*content)),
             Backup::Sqlite(folder) => {
-                let store = SqliteStore::open(&folder.path().join("config.db")).expect("the backup opens");
+                let live = folder.path().join("config.db");
+                SqliteStore::restore(&folder.path().join("backup.db"), &live).expect("the backup is whole");
+                let store = SqliteStore::open(&live).expect("what was restored opens");
                 Store::Sqlite { store, folder }
             }
         }

@@ -397,12 +397,16 @@ impl World {
     /// The copy was replaced as a whole. Where its numbers went back, the server begins another life.
     pub(crate) fn replaced(&mut self, at: usize) {
         let before = self.servers[at].copy.position.as_ref().map_or(0, |position| position.lsn);
+        let first = !self.has_plans(at);
         let server = &mut self.servers[at];
         server.copy.reload();
         if server.copy.position.as_ref().is_some_and(|position| position.lsn < before) {
             server.incarnation += 1;
         }
         self.moved(at);
+        if first {
+            self.compute_bells(at);
+        }
     }
 
     /// The copy stands elsewhere: the server knows, tells, and the laws are held against it.

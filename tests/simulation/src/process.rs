@@ -39,11 +39,8 @@ impl World {
         if matches!(self.servers[at].copy.life, Life::Inert | Life::Restored) {
             self.feed(at, Input::Retire);
         }
-        for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
-            if self.has_plans(at) && bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
-                let delay = self.draw("bell", at, number).between(0, 40_000);
-                self.after(delay, Event::Rings { at, content: Box::new(bell) });
-            }
+        if self.has_plans(at) {
+            self.compute_bells(at);
         }
         if self.now_us > 0 {
             self.history.lasted(FaultKind::Crash, at, self.now_us);
@@ -52,6 +49,17 @@ impl World {
         for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
             let delay = self.draw("dial", at, peer).between(500, 20_000);
             self.after(delay, Event::Dial { a: at, b: peer });
+        }
+    }
+
+    /// A server that has its configuration computes what is due, or was a short while ago.
+    pub(crate) fn compute_bells(&mut self, at: usize) {
+        let now = self.servers[at].clocks(self.now_us);
+        for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
+            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
+                let delay = self.draw("bell", at, number).between(0, 40_000);
+                self.after(delay, Event::Rings { at, content: Box::new(bell) });
+            }
         }
     }
 

@@ -257,7 +257,10 @@ impl Schedule {
                     disks = false;
                     Happening::Deprovision { server }
                 }
-                55..=74 => Happening::Licence { secondaries: random.between(0, 3) as u32 },
+                // A replaced machine over the licence gets nothing back: an operator's affair, not one of the rules.
+                55..=74 if disks => Happening::Licence { secondaries: random.between(0, 3) as u32 },
+                // A backup that waits for its promotion and a lost disk may take both copies with them.
+                _ if !disks => Happening::Reconfigure { server },
                 _ => {
                     self.events.push((random.between(1500, at_ms), Happening::BackUp { server }));
                     Happening::Restore { server, back_after_ms }

@@ -279,7 +279,7 @@ impl World {
                 }
                 self.feed(at, Input::DeliveryEnded { activation, attempt });
             }
-            Event::Rings { at, content } => self.trigger(at, *content),
+            Event::Rings { at, content } if self.has_plans(at) => self.trigger(at, *content),
             Event::Heals { from, to } => {
                 self.network.heal(from, to);
                 let again = self.draw("again", from, to).between(1_000, 300_000);
@@ -314,7 +314,8 @@ impl World {
                 }
                 self.scrub_later(at);
             }
-            Event::Calls { .. }
+            Event::Rings { .. }
+            | Event::Calls { .. }
             | Event::Beats { .. }
             | Event::Stored { .. }
             | Event::Scrubs { .. }
