@@ -1,0 +1,130 @@
+//! The owner's disk fails under load: it is slow, or it is full. The displays hang on the network, so that counting does not
+//! depend on the disk.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use harness::{FleetOptions, library};
+use load::Site;
+use tokio::time::sleep;
+
+use crate::{PER_SECOND, bounded, stretch};
+
+/// Slower than what a confirmation may take (150 ms), so that others have to go on without this server.
+const SLOW_MS: &str = "300";
+/// How much of the small disk is free before it is filled: enough for System Status to find nothing wrong with it.
+const SPARE_MB: u64 = 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owners_disk_becomes_slow_under_load() {
+    let mut site = Site::start(FleetOptions::default()).await;
+    let how_slow = site.fleet.folder().join("slow");
+    let preload = library("slow-disk").display().to_string();
+    let owner = &mut site.fleet.servers[0];
+    assert!(owner.stop(), "it stops in good order");
+    owner.set_environment("LD_PRELOAD", Some(&preload));
+    owner.set_environment("SLOW_DISK", Some(&how_slow.display().to_string()));
+    owner.start();
+    site.fleet.in_step().await;
+    site.displays_are_known(0).await;
+    let load = site.load("slow", PER_SECOND);
+    sleep(stretch()).await;
+    fs::write(&how_slow, SLOW_MS).expect("a small file");
+    sleep(stretch()).await;
+    fs::remove_file(&how_slow).expect("it was written");
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    bounded(&site.settle(&sent).await, &sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owners_disk_is_full_under_load() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED the_owners_disk_is_full_under_load: needs root, for a small file system of its own");
+        return;
+    }
+    let mut site = Site::start(FleetOptions::default()).await;
+    let data = site.fleet.folder().join("pa-1/data");
+    assert!(site.fleet.servers[0].stop(), "it stops in good order");
+    let disk = SmallDisk::under(&data);
+    site.fleet.servers[0].start();
+    site.fleet.in_step().await;
+    site.displays_are_known(0).await;
+    let load = site.load("full", PER_SECOND);
+    sleep(stretch()).await;
+    disk.fill();
+    sleep(stretch()).await;
+    disk.empty();
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    let count = site.settle(&sent).await;
+    // The server ends before its disk is taken away.
+    site.fleet.servers[0].kill();
+    bounded(&count, &sent);
+}
+
+/// A file system in memory that can be filled. Taken away when dropped.
+struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// Moves a folder onto it.
+    fn under(folder: &Path) -> SmallDisk {
+        let aside = folder.with_extension("aside");
+        fs::rename(folder, &aside).expect("the folder moves");
+        fs::create_dir(folder).expect("a place to mount");
+        let used = size(&aside) / (1 << 20) + 1;
+        let options = format!("size={}m", used + SPARE_MB);
+        run("mount", &["-t", "tmpfs", "-o", &options, "onealert-test", &folder.display().to_string()]);
+        let disk = SmallDisk { folder: folder.to_owned() };
+        run("cp", &["-a", &format!("{}/.", aside.display()), &folder.display().to_string()]);
+        fs::remove_dir_all(aside).expect("it was copied");
+        disk
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.join("filler")
+    }
+
+    /// Takes all that is left.
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.filler()).expect("there is room for a name");
+        for length in [1 << 20, 4096, 1] {
+            let block = vec![0xa5; length];
+            while file.write(&block).is_ok_and(|written| written > 0) {}
+        }
+    }
+
+    /// Gives it back.
+    fn empty(&self) {
+        fs::remove_file(self.filler()).expect("it was filled");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a panicking test drops this before the server that uses it.
+        run("umount", &["-l", &self.folder.display().to_string()]);
+    }
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    entries
+        .map(|entry| match entry.metadata().expect("it is there") {
+            found if found.is_dir() => size(&entry.path()),
+            found => found.len(),
+        })
+        .sum()
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().expect("a program of every Linux system");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {}: {}", arguments.join(" "), text.trim());
+}

@@ -1,0 +1,104 @@
+//! Ten activations a second while something happens to a server; what was accepted is counted at the displays.
+//!
+//! Accepted and never shown: 0, whatever happens. Shown twice: 0 without a fault and in a drain; with a fault at most once
+//! more for each crash, pause or cut (invariant I4 of the redundancy sheet). `ONEALERT_LOAD_SECONDS` makes each load longer.
+
+mod disk;
+
+use std::time::Duration;
+
+use harness::{FleetOptions, Lan};
+use load::{Count, Sent, Site};
+use tokio::time::sleep;
+
+const PER_SECOND: u32 = 10;
+
+/// How long a load lasts before and after what happens.
+fn stretch() -> Duration {
+    let seconds = std::env::var("ONEALERT_LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    Duration::from_secs(seconds) / 2
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_faults_and_while_the_owner_drains_and_returns_nothing_is_lost_or_doubled() {
+    let mut site = Site::start(FleetOptions::default()).await;
+    let load = site.load("drain", PER_SECOND);
+    sleep(stretch()).await;
+    let owner = &mut site.fleet.servers[0];
+    assert!(owner.stop(), "it drains and ends well");
+    sleep(stretch()).await;
+    owner.start();
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    let count = site.settle(&sent).await;
+    whole(&count, &sent);
+    assert_eq!(count.doubled, Vec::<String>::new(), "a drain doubles nothing");
+    let by = |name: &str| sent.iter().filter(|sent| sent.owner == name).count();
+    assert!(by("pa-1") > 0 && by("pa-2") > 0, "the next server did it while the first was away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_killed_under_load() {
+    let mut site = Site::start(FleetOptions::default()).await;
+    let load = site.load("kill", PER_SECOND);
+    sleep(stretch()).await;
+    site.fleet.servers[0].kill();
+    sleep(stretch()).await;
+    site.fleet.servers[0].start();
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    bounded(&site.settle(&sent).await, &sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_paused_under_load_and_wakes() {
+    let site = Site::start(FleetOptions::default()).await;
+    let load = site.load("pause", PER_SECOND);
+    sleep(stretch()).await;
+    site.fleet.servers[0].pause();
+    sleep(stretch()).await;
+    site.fleet.servers[0].wake();
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    bounded(&site.settle(&sent).await, &sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owners_cable_is_pulled_under_load_and_put_back() {
+    if let Some(missing) = Lan::needs() {
+        println!("SKIPPED the_owners_cable_is_pulled_under_load_and_put_back: needs {missing}");
+        return;
+    }
+    let site = Site::start(FleetOptions { cables: true, ..FleetOptions::default() }).await;
+    let load = site.load("cut", PER_SECOND);
+    sleep(stretch()).await;
+    let lan = site.fleet.lan.as_ref().expect("made with cables");
+    lan.pull(1);
+    sleep(stretch()).await;
+    lan.plug_in(1);
+    sleep(stretch()).await;
+    let sent = load.end().await;
+    bounded(&site.settle(&sent).await, &sent);
+}
+
+/// Everybody was served, and nothing that was accepted is missing.
+fn whole(count: &Count, sent: &[Sent]) {
+    println!(
+        "{} accepted ({} of them with one copy), {} contacts, {} doubled, {} lost, longest answer {} ms",
+        count.accepted,
+        count.degraded,
+        count.contacts,
+        count.doubled.len(),
+        count.lost.len(),
+        sent.iter().map(|sent| sent.took.as_millis()).max().unwrap_or_default()
+    );
+    assert!(count.accepted > 0, "{sent:?}");
+    assert_eq!(count.refused, Vec::<String>::new(), "some server takes each of them");
+    assert_eq!(count.lost, Vec::<String>::new(), "what was accepted is shown");
+}
+
+/// The same, and each display was contacted at most once more for the one fault.
+fn bounded(count: &Count, sent: &[Sent]) {
+    whole(count, sent);
+    assert!(count.most <= 2, "one fault, one repetition: {:?}", count.doubled);
+}
