@@ -153,7 +153,7 @@ async fn a_joined_server_is_a_peer() {
     let joined = join::request(request).await.expect("joins");
     assert!(joined.verified && joined.fingerprint == fingerprint);
     assert_eq!((&joined.primary, joined.server), (&primary.office.primary, joined.identity.server()));
-    assert!(!joined.identity.is_issuer(), "the site's key stays at the primary");
+    assert!(joined.identity.is_issuer(), "whoever has joined can be promoted and then let others join");
 
     let rows = [primary.office.primary.clone(), primary.office.enrolled.lock().expect("no panic")[0].clone()];
     primary.roster.set(rows.iter().map(RosterEntry::from));

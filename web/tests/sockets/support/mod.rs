@@ -150,16 +150,18 @@ pub struct Answer {
 
 impl Answer {
     fn parse(bytes: &[u8]) -> Answer {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer but {text:?}"));
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no answer but {:?}", String::from_utf8_lossy(bytes)));
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
         let mut lines = head.lines();
         let first_line = lines.next().unwrap_or_default().to_owned();
         let status = first_line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
         let pair = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
         let headers: Vec<(String, String)> = lines.filter_map(pair).collect();
         let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-        let body = if chunked { dechunk(body) } else { body.to_owned() };
-        Answer { first_line, status, headers, body }
+        // Lengths count bytes, and a packed body is no text: it becomes one last.
+        let body = if chunked { dechunk(body) } else { body.to_vec() };
+        Answer { first_line, status, headers, body: String::from_utf8_lossy(&body).into_owned() }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -190,15 +192,16 @@ impl Answer {
     }
 }
 
-fn dechunk(mut body: &str) -> String {
-    let mut whole = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+fn dechunk(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let size = usize::from_str_radix(String::from_utf8_lossy(&body[..end]).trim(), 16).unwrap_or(0);
+        let rest = &body[end + 2..];
         if size == 0 || rest.len() < size {
             break;
         }
-        whole.push_str(&rest[..size]);
-        body = rest[size..].trim_start_matches("\r\n");
+        whole.extend_from_slice(&rest[..size]);
+        body = rest[size..].strip_prefix(b"\r\n").unwrap_or_default();
     }
     whole
 }
