@@ -1,6 +1,7 @@
 //! The words that say what a driver can do. The host asks for words, never for versions.
 
-/// `prepare`: endpoints of one activation become ready, with RTP destinations, or failed with a reason.
+/// `prepare`: endpoints of one activation become ready, with RTP destinations, or failed with a reason. The endpoints of a
+/// driver that does not offer it are ready at once and take no audio.
 pub const PREPARE: &str = "prepare";
 /// `begin` and `end` of an activation.
 pub const DELIVER: &str = "deliver";

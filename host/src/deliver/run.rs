@@ -151,6 +151,8 @@ impl Delivery {
                 self.preparing -= 1;
                 match outcome {
                     Ok(answers) => self.prepared(&driver, &indexes, answers),
+                    // A driver that has nothing to prepare need not offer it: its endpoints are ready, without audio.
+                    Err(failure) if failure.code == "unsupported" => self.begin(&driver, indexes, false),
                     Err(failure) => {
                         let reason = failure.to_string();
                         self.report(indexes.into_iter().map(|index| (index, fail(reason.as_str()))).collect());

@@ -1,0 +1,166 @@
+//! A driver that segfaults, one that never returns and one that leaks, each beside a good one on a real server: the good one's
+//! deliveries do not notice.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use harness::{Fleet, FleetOptions, wait_for};
+use serde_json::{Value, json};
+
+const GOOD: &str = "org.onealert.skeleton";
+const BAD: &str = "org.onealert.faulty";
+const FILES: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Site {
+    fleet: Fleet,
+}
+
+impl Site {
+    /// One server with both drivers. The notification goes to four files of the good one and to one device of the bad one.
+    async fn start(fault: &str) -> Site {
+        let drivers = vec!["plugin-skeleton", "faulty"];
+        let fleet = Fleet::start(FleetOptions { servers: 1, drivers, ..FleetOptions::default() }).await;
+        let api = fleet.api(0);
+        for (driver, settings) in [(GOOD, json!({})), (BAD, json!({"fault": fault}))] {
+            wait_for("the drivers are found", PATIENCE, || async {
+                let drivers = api.get("/api/v1/drivers").await;
+                drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
+            })
+            .await;
+            api.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+        }
+        let mut endpoints = vec!["bad".to_owned()];
+        api.post("/api/v1/endpoints", json!({"id": "bad", "name": "Bad", "driver": BAD, "address": {}})).await;
+        for number in 1..=FILES {
+            let id = format!("file-{number}");
+            let address = json!({"file": format!("{number}.txt")});
+            api.post("/api/v1/endpoints", json!({"id": id, "name": id, "driver": GOOD, "address": address})).await;
+            endpoints.push(id);
+        }
+        let message = json!({"title": "Page", "body": "To all", "hold_seconds": 1});
+        let notification = json!({"id": "page", "name": "Page", "endpoints": endpoints, "message": message});
+        api.post("/api/v1/notifications", notification).await;
+        let site = Site { fleet };
+        for driver in [GOOD, BAD] {
+            site.driver(driver, |state| state["state"] == "ok").await;
+        }
+        site
+    }
+
+    /// Waits until the server says so of a driver.
+    async fn driver(&self, driver: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let api = self.fleet.api(0);
+        wait_for("the driver is as expected", PATIENCE, || async {
+            let detail = api.get(&format!("/api/v1/drivers/{driver}")).await;
+            let here = detail["view"]["servers"].as_array()?.first()?.clone();
+            fits(&here).then_some(here)
+        })
+        .await
+    }
+
+    async fn send(&self) -> String {
+        let answer = self.fleet.api(0).post("/api/v1/notifications/page/send", json!({})).await;
+        answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
+    }
+
+    /// The record of the activation, when it has ended.
+    async fn record(&self, activation: &str) -> Value {
+        let api = self.fleet.api(0);
+        wait_for("the notification is in Sent Notifications", PATIENCE, || async {
+            let page = api.get("/api/v1/sent").await;
+            page["rows"].as_array()?.iter().any(|row| row["activation"] == activation).then_some(())
+        })
+        .await;
+        api.get(&format!("/api/v1/sent/{activation}")).await
+    }
+
+    /// How often the activation begins in each of the good driver's files.
+    fn begun(&self, activation: &str) -> Vec<usize> {
+        let folder: PathBuf = self.fleet.folder().join("pa-1/data/driver-state").join(GOOD);
+        let begins = format!("begin {activation}");
+        let lines = |number: usize| fs::read_to_string(folder.join(format!("{number}.txt"))).unwrap_or_default();
+        (1..=FILES).map(|number| lines(number).lines().filter(|line| line.starts_with(&begins)).count()).collect()
+    }
+}
+
+fn endpoint<'a>(record: &'a Value, id: &str) -> &'a Value {
+    let all = record["endpoints"].as_array().expect("endpoints");
+    all.iter().find(|endpoint| endpoint["endpoint"] == id).unwrap_or_else(|| panic!("{id} is not in {record}"))
+}
+
+/// Every endpoint of the good driver was reached, once.
+fn undisturbed(site: &Site, activation: &str, record: &Value) {
+    for number in 1..=FILES {
+        let one = endpoint(record, &format!("file-{number}"));
+        assert_eq!(one["state"], "ok", "{record}");
+        assert!(one["after_ms"].is_u64(), "it says when: {record}");
+    }
+    assert_eq!(site.begun(activation), [1; FILES], "each was told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_segfaults_in_every_delivery_disturbs_no_other() {
+    let site = Site::start("begin_segfaults").await;
+    for _ in 0..3 {
+        let activation = site.send().await;
+        let record = site.record(&activation).await;
+        undisturbed(&site, &activation, &record);
+        let bad = endpoint(&record, "bad");
+        assert_eq!(bad["text"], "Failed", "{record}");
+        assert!(!bad["note"].as_str().unwrap_or_default().is_empty(), "with a reason: {record}");
+    }
+    let good = site.driver(GOOD, |_| true).await;
+    assert_eq!(good["restarts"], 0, "{good}");
+    let bad = site.driver(BAD, |state| state["restarts"].as_u64() >= Some(1)).await;
+    assert!(bad["restarts"].as_u64() >= Some(1), "it was given a fresh process: {bad}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_never_returns_disturbs_no_other() {
+    let site = Site::start("begin_blocks").await;
+    let activation = site.send().await;
+    wait_for("all others are reached while the driver hangs", PATIENCE, || async {
+        (site.begun(&activation) == [1; FILES]).then_some(())
+    })
+    .await;
+    let running = site.fleet.api(0).get("/api/v1/running").await;
+    let hangs = running.as_array().is_some_and(|rows| rows.iter().any(|row| row["activation"] == activation.as_str()));
+    assert!(hangs, "the driver is still at it: {running}");
+    // While it hangs, another notification goes out as well.
+    let second = site.send().await;
+    wait_for("the second one reaches the others too", PATIENCE, || async {
+        (site.begun(&second) == [1; FILES]).then_some(())
+    })
+    .await;
+    let record = site.record(&activation).await;
+    undisturbed(&site, &activation, &record);
+    // The second one took the endpoint over while the driver hung in the first.
+    assert_eq!(endpoint(&record, "bad")["text"], "Interrupted", "{record}");
+    let record = site.record(&second).await;
+    undisturbed(&site, &second, &record);
+    assert_eq!(endpoint(&record, "bad")["text"], "Failed", "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
+    let site = Site::start("begin_leaks").await;
+    let mut sent = 0;
+    loop {
+        let activation = site.send().await;
+        let record = site.record(&activation).await;
+        undisturbed(&site, &activation, &record);
+        sent += 1;
+        let restarts = site.driver(BAD, |_| true).await["restarts"].as_u64();
+        if restarts >= Some(1) {
+            break;
+        }
+        // Each delivery loses 32 MiB, and 512 are allowed.
+        assert!(sent < 100, "it has lost {} MiB and still runs", sent * 32);
+    }
+    assert!(sent >= 8, "it was ended after {sent} deliveries, too soon");
+    let activation = site.send().await;
+    let record = site.record(&activation).await;
+    undisturbed(&site, &activation, &record);
+    assert_eq!(endpoint(&record, "bad")["state"], "ok", "the fresh process serves again: {record}");
+    assert_eq!(site.driver(GOOD, |_| true).await["restarts"], 0);
+}
