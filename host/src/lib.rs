@@ -5,7 +5,7 @@
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
 //! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own). The life of a
 //! server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`],
-//! [`control`] (orders from the command line).
+//! [`control`] (orders from the command line). [`heap`]: what the process asks of its allocator.
 
 pub mod answers;
 pub mod app;
@@ -22,6 +22,7 @@ pub mod enrol;
 pub mod follow;
 pub mod foresight;
 pub mod health;
+pub mod heap;
 pub mod hub;
 pub mod install;
 pub mod intake;

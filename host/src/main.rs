@@ -13,7 +13,7 @@ use onealert::{
     app::{App, Listening},
     commands::{self, Login},
     control::Order,
-    logging,
+    heap, logging,
     settings::Settings,
 };
 use onealert_core::config::Role;
@@ -155,6 +155,7 @@ enum DriverCommand {
 
 fn main() -> ExitCode {
     let begun = Instant::now();
+    heap::give_back_large_pieces();
     let arguments = Arguments::parse();
     if let Command::DriverWorker { library } = &arguments.command {
         return onealert_drivers::worker::main(library);
