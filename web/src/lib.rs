@@ -3,6 +3,8 @@
 //! Reading order: [`needs`] (what the host answers), `serve` (listening), `layers` (what lies around every request),
 //! `routes`, then `ops` (what a caller can do, for pages and API alike), one file a page and one a resource.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
+
 mod api;
 mod assets;
 mod balancer;

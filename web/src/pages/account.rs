@@ -111,22 +111,9 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
         _ => return Err(not_here(&request)),
     };
     let frame = Frame::of(&request, &caller, "Your account");
-    let page = Edit {
-        shut: frame.shut(&caller, Action::ChangeOwnPassword),
-        up: ("System Status", "/status"),
-        health: None,
-        intro: format!("Signed in as {}, role {}.", caller.account.user, frame.user_role),
-        action: "/account".to_owned(),
-        etag: String::new(),
-        hidden: Vec::new(),
-        form,
-        save: "Change password",
-        used_by: Vec::new(),
-        send: None,
-        delete: None,
-        frame,
-    };
-    page.reply(refused.as_ref())
+    let shut = frame.shut(&caller, Action::ChangeOwnPassword);
+    let intro = format!("Signed in as {}, role {}.", caller.account.user, frame.user_role);
+    Edit::single(frame, "/account", shut, intro, form, "Change password").reply(refused.as_ref())
 }
 
 async fn change(request: &Request, caller: &Caller) -> Result<(), Problem> {

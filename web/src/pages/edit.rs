@@ -1,4 +1,4 @@
-//! The page of one row: its form, what uses it, its deletion.
+//! The page of one row, or of a single form: its form, what uses it, its deletion.
 
 use askama::Template;
 use http::StatusCode;
@@ -34,7 +34,7 @@ pub struct Edit {
     /// The form.
     pub form: Form,
     /// What the button says.
-    pub save: &'static str,
+    pub save: String,
     /// Names and addresses of what uses it.
     pub used_by: Vec<(String, String)>,
     /// Where it can be sent from, for a notification.
@@ -44,6 +44,25 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// The page of a single form that belongs to no list, posted to where it is shown.
+    pub fn single(frame: Frame, action: &str, shut: bool, intro: String, form: Form, save: &str) -> Edit {
+        Edit {
+            frame,
+            up: ("System Status", "/status"),
+            health: None,
+            intro,
+            action: action.to_owned(),
+            shut,
+            etag: String::new(),
+            hidden: Vec::new(),
+            form,
+            save: save.to_owned(),
+            used_by: Vec::new(),
+            send: None,
+            delete: None,
+        }
+    }
+
     /// The page, with what was wrong with the last try.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use onealert_core::{
     ids::{GroupId, ServerId},
 };
 
-use super::{Frame, caller, edit::belongs_to_form, endpoints::names, expect, not_here, path_to};
+use super::{Frame, caller, edit::belongs_to_form, expect, not_here, path_to, rows::names};
 use crate::{
     caller::Caller,
     form::{Choice, Form, FormField},

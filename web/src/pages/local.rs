@@ -65,24 +65,12 @@ async fn show(
     let interface = FormField::select("/network_interface", "Network Interface Select", choices)
         .help("Which way multicast leaves this server.");
     let frame = Frame::of(request, caller, "Local Settings");
-    let server = &frame.server;
-    Edit {
-        up: ("System Status", "/status"),
-        health: None,
-        intro: format!(
-            "These two belong to {server} alone. They are changed on each server by itself, are never copied to another, \
-             and count from the next announcement on."
-        ),
-        action: "/local".to_owned(),
-        shut: !caller.can(Action::ChangeLocalSettings),
-        etag: String::new(),
-        hidden: Vec::new(),
-        form: Form::default().field(multicast).field(interface),
-        save: "Save for this server",
-        used_by: Vec::new(),
-        send: None,
-        delete: None,
-        frame,
-    }
-    .reply(refused.as_ref())
+    let shut = !caller.can(Action::ChangeLocalSettings);
+    let intro = format!(
+        "These two belong to {} alone. They are changed on each server by itself, are never copied to another, and count \
+         from the next announcement on.",
+        frame.server
+    );
+    let form = Form::default().field(multicast).field(interface);
+    Edit::single(frame, "/local", shut, intro, form, "Save for this server").reply(refused.as_ref())
 }

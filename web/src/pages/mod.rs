@@ -1,6 +1,7 @@
 //! Pages: one file a menu entry.
 
 pub mod account;
+mod choose;
 mod confirm;
 mod drill;
 mod drivers;
@@ -15,6 +16,8 @@ mod notifications;
 mod phones;
 mod problem;
 mod redundancy;
+mod rows;
+mod send;
 pub mod sent;
 mod server;
 pub mod status;
@@ -46,7 +49,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("running", |request| Box::pin(status::running(request))),
     ("sent", |request| Box::pin(sent::answer(request))),
     ("notifications", |request| Box::pin(notifications::answer(request))),
-    ("send", |request| Box::pin(notifications::send_page(request))),
+    ("send", |request| Box::pin(send::answer(request))),
     ("drivers", |request| Box::pin(drivers::answer(request))),
     ("groups", |request| Box::pin(groups::answer(request))),
     ("endpoints", |request| Box::pin(endpoints::answer(request))),

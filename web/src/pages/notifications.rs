@@ -1,6 +1,5 @@
-//! Notifications: the list, the form, and sending.
+//! Notifications: the list and the form.
 
-use askama::Template;
 use http::Method;
 use onealert_core::{
     config::{Audio, Message, Notification, OnTakeover, Priority},
@@ -9,110 +8,117 @@ use onealert_core::{
 
 use super::{
     Frame, caller,
-    confirm::Confirm,
-    edit::{Edit, belongs_to_form},
-    expect,
     list::{Cell, List, Row},
-    not_here, path_to,
+    path_to,
+    rows::{self, Draft, Kind, show, unsaved},
+    send,
 };
 use crate::{
     caller::Caller,
     form::{Choice, Control, Form, FormField, Item, Line},
-    needs::{Expect, FieldProblem, Listed, Problem, Sounds, State},
-    reply::{self, Reply},
-    request::{Fields, Request},
+    needs::{Expect, FieldProblem, Listed, Problem, Sounds},
+    reply::Reply,
+    request::{Fields, Request, encode},
     roles::Action,
     words,
 };
-
-const LIST: (&str, &str) = ("Notifications", "/notifications");
 
 /// `/notifications`.
 pub async fn answer(request: Request) -> Result<Reply, Problem> {
     let caller = caller(&request).await?;
     match (request.method.clone(), &request.parts()[..]) {
-        (Method::GET, [_]) => list(&request, &caller).await,
-        (Method::GET, [_, "new"]) => {
-            caller.require(Action::EditNotifications)?;
-            show(&request, &caller, blank(), None).await
-        }
-        (Method::GET, [_, id]) => {
-            let listed = caller.notification(NotificationId::from(*id)).await?;
-            show(&request, &caller, listed, None).await
-        }
-        (Method::POST, [_, "new"]) => save(&request, &caller, None).await,
-        (Method::POST, [_, id]) => save(&request, &caller, Some(NotificationId::from(*id))).await,
-        (Method::POST, [_, id, "send"]) => send(&request, &caller, NotificationId::from(*id)).await,
-        (Method::POST, [_, id, "delete"]) => delete(&request, &caller, NotificationId::from(*id)).await,
-        _ => Err(not_here(&request)),
+        (Method::POST, [_, id, "send"]) => send::send(&request, &caller, NotificationId::from(*id)).await,
+        _ => rows::answer::<Notifications>(&request, &caller).await,
     }
 }
 
-async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
-    let may_send = caller.can(Action::Send);
-    let rows = caller.notifications().await?.into_iter().map(|listed| {
-        let row = listed.row;
-        let mut cells = vec![
-            Cell::Text(words::priority(row.priority).to_owned()),
-            Cell::Text(words::count(row.endpoints.len(), "endpoint", "endpoints")),
-            Cell::Text(words::count(row.triggers.len(), "trigger", "triggers")),
-            Cell::Text(words::audio(&row.message.audio)),
-        ];
+struct Notifications;
+
+impl Kind for Notifications {
+    type Row = Notification;
+    const LIST: (&'static str, &'static str) = ("Notifications", "/notifications");
+    const ONE: &'static str = "notification";
+    const CHANGE: Action = Action::EditNotifications;
+
+    async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
+        let may_send = caller.can(Action::Send);
+        let rows = caller.notifications().await?.into_iter().map(|listed| {
+            let row = listed.row;
+            let mut cells = vec![
+                Cell::Text(words::priority(row.priority).to_owned()),
+                Cell::Text(words::count(row.endpoints.len(), "endpoint", "endpoints")),
+                Cell::Text(words::count(row.triggers.len(), "trigger", "triggers")),
+                Cell::Text(words::audio(&row.message.audio)),
+            ];
+            if may_send {
+                cells.push(Cell::Send(row.id.to_string()));
+            }
+            Row { name: row.name, href: path_to("/notifications", row.id.as_str()), cells, state: listed.state }
+        });
+        let frame = Frame::of(request, caller, "Notifications");
+        let create =
+            (!frame.shut(caller, Action::EditNotifications)).then_some(("New notification", "/notifications/new"));
+        let mut columns = vec!["Notification", "Priority", "Reaches", "Started by", "Sound"];
         if may_send {
-            cells.push(Cell::Send(row.id.to_string()));
+            columns.push("Send");
         }
-        Row { name: row.name, href: path_to("/notifications", row.id.as_str()), cells, state: listed.state }
-    });
-    let frame = Frame::of(request, caller, "Notifications");
-    let create = (!frame.shut(caller, Action::EditNotifications)).then_some(("New notification", "/notifications/new"));
-    let mut columns = vec!["Notification", "Priority", "Reaches", "Started by", "Sound"];
-    if may_send {
-        columns.push("Send");
+        let empty = "There are no notifications yet. A notification says what is sent to whom.";
+        List::reply(frame, request, create, columns, rows.collect(), empty)
     }
-    let empty = "There are no notifications yet. A notification says what is sent to whom.";
-    List::reply(frame, request, create, columns, rows.collect(), empty)
-}
 
-fn blank() -> Listed<Notification> {
-    let row = Notification {
-        id: NotificationId::from(""),
-        name: String::new(),
-        priority: Priority::Page,
-        triggers: Vec::new(),
-        endpoints: Vec::new(),
-        message: Message { audio: Audio::Speech, repeats: 1, ..Message::default() },
-        on_takeover: OnTakeover::Replay,
-    };
-    Listed { row, etag: String::new(), state: State::Ok, text: String::new(), used_by: Vec::new() }
-}
+    async fn begin(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
+        caller.require(Action::EditNotifications)?;
+        let row = Notification {
+            id: NotificationId::from(""),
+            name: String::new(),
+            priority: Priority::Page,
+            triggers: Vec::new(),
+            endpoints: Vec::new(),
+            message: Message { audio: Audio::Speech, repeats: 1, ..Message::default() },
+            on_takeover: OnTakeover::Replay,
+        };
+        show::<Notifications>(request, caller, unsaved(row, String::new()), None).await
+    }
 
-async fn show(
-    request: &Request,
-    caller: &Caller,
-    listed: Listed<Notification>,
-    refused: Option<Problem>,
-) -> Result<Reply, Problem> {
-    let Listed { row, etag, .. } = listed;
-    let exists = !etag.is_empty();
-    let path = path_to("/notifications", row.id.as_str());
-    let frame = Frame::of(request, caller, if exists { row.name.clone() } else { "New notification".to_owned() });
-    let edit = Edit {
-        up: LIST,
-        health: None,
-        intro: String::new(),
-        action: if exists { path.clone() } else { "/notifications/new".to_owned() },
-        shut: frame.shut(caller, Action::EditNotifications),
-        etag,
-        hidden: Vec::new(),
-        form: form(caller, &row).await?,
-        save: "Save notification",
-        used_by: Vec::new(),
-        send: (exists && caller.can(Action::Send))
-            .then(|| format!("/send?pick={}", crate::request::encode(row.id.as_str()))),
-        delete: (exists && caller.can(Action::EditNotifications)).then(|| format!("{path}/delete")),
-        frame,
-    };
-    edit.reply(refused.as_ref())
+    async fn find(caller: &Caller, id: &str) -> Result<Listed<Notification>, Problem> {
+        caller.notification(NotificationId::from(id)).await
+    }
+
+    async fn draft(caller: &Caller, row: &Notification, exists: bool) -> Result<Draft, Problem> {
+        let may_send = exists && caller.can(Action::Send);
+        Ok(Draft {
+            title: "New notification".to_owned(),
+            intro: String::new(),
+            hidden: Vec::new(),
+            form: form(caller, row).await?,
+            send: may_send.then(|| format!("/send?pick={}", encode(row.id.as_str()))),
+        })
+    }
+
+    async fn read(_: &Caller, form: &Fields, id: &str) -> Result<(Notification, Vec<FieldProblem>), Problem> {
+        Ok(read(form, id))
+    }
+
+    async fn save(caller: &Caller, row: Notification, expect: Expect) -> Result<(), Problem> {
+        caller.save_notification(row, expect).await.map(drop)
+    }
+
+    async fn delete(caller: &Caller, id: &str, expect: Expect) -> Result<(), Problem> {
+        caller.delete_notification(NotificationId::from(id), expect).await
+    }
+
+    fn farewell(listed: &Listed<Notification>) -> Vec<String> {
+        let driven = match listed.row.triggers.len() {
+            0 => "No trigger starts it.".to_owned(),
+            1 => "Its trigger stays, and no longer starts it.".to_owned(),
+            n => format!("Its {n} triggers stay, and no longer start it."),
+        };
+        vec![driven, "What it sent stays in Sent Notifications.".to_owned()]
+    }
+
+    fn named(row: &Notification) -> (&str, &str) {
+        (row.id.as_str(), &row.name)
+    }
 }
 
 async fn form(caller: &Caller, row: &Notification) -> Result<Form, Problem> {
@@ -185,7 +191,7 @@ fn posted(audio: &Audio) -> String {
     }
 }
 
-fn read(form: &Fields, id: Option<NotificationId>) -> (Notification, Vec<FieldProblem>) {
+fn read(form: &Fields, id: &str) -> (Notification, Vec<FieldProblem>) {
     let mut wrong = Vec::new();
     let audio = match form.text("/message/audio").split_once(' ') {
         Some(("tone", name)) => Audio::Tone { name: name.to_owned() },
@@ -203,7 +209,7 @@ fn read(form: &Fields, id: Option<NotificationId>) -> (Notification, Vec<FieldPr
     });
     let (priority, takeover) = (form.text("/priority"), form.text("/on_takeover"));
     let row = Notification {
-        id: id.unwrap_or_else(|| NotificationId::from("")),
+        id: NotificationId::from(id),
         name: form.text("/name"),
         priority: words::PRIORITIES
             .into_iter()
@@ -228,130 +234,6 @@ fn read(form: &Fields, id: Option<NotificationId>) -> (Notification, Vec<FieldPr
     (row, wrong)
 }
 
-async fn save(request: &Request, caller: &Caller, id: Option<NotificationId>) -> Result<Reply, Problem> {
-    caller.require_change(Action::EditNotifications)?;
-    let form = request.form();
-    let (row, wrong) = read(&form, id);
-    let saved = if wrong.is_empty() {
-        caller.save_notification(row.clone(), expect(&form)).await.map(|_| ())
-    } else {
-        Err(Problem::invalid(wrong))
-    };
-    match saved {
-        Ok(()) => Ok(reply::redirect("/notifications?done=saved")),
-        Err(problem) if belongs_to_form(&problem) => {
-            let listed = Listed { row, etag: form.text("etag"), ..blank() };
-            show(request, caller, listed, Some(problem)).await
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
-async fn delete(request: &Request, caller: &Caller, id: NotificationId) -> Result<Reply, Problem> {
-    caller.require_change(Action::EditNotifications)?;
-    let form = request.form();
-    if form.text("confirm") == "yes" {
-        caller.delete_notification(id, Expect::Etag(form.text("etag"))).await?;
-        return Ok(reply::redirect("/notifications?done=deleted"));
-    }
-    let listed = caller.notification(id.clone()).await?;
-    let path = path_to("/notifications", id.as_str());
-    let driven = match listed.row.triggers.len() {
-        0 => "No trigger starts it.".to_owned(),
-        1 => "Its trigger stays, and no longer starts it.".to_owned(),
-        n => format!("Its {n} triggers stay, and no longer start it."),
-    };
-    reply::page(&Confirm {
-        frame: Frame::of(request, caller, format!("Delete {}?", listed.row.name)),
-        lines: vec![driven, "What it sent stays in Sent Notifications.".to_owned()],
-        action: format!("{path}/delete"),
-        hidden: vec![("etag".to_owned(), listed.etag)],
-        class: "stop",
-        button: "Delete notification".to_owned(),
-        back: path,
-    })
-}
-
-/// Sends after a confirmation: the script asks on the button itself, without script a page asks. The key was made with the
-/// page, so that a form posted twice is sent once.
-async fn send(request: &Request, caller: &Caller, id: NotificationId) -> Result<Reply, Problem> {
-    let form = request.form();
-    let key = Some(form.text("key")).filter(|key| !key.is_empty());
-    if form.text("confirm") == "yes" {
-        let accepted = caller.send(id, key).await?;
-        return Ok(reply::redirect(match (accepted.duplicate, accepted.degraded) {
-            (true, _) => "/status?done=sent-before",
-            (_, true) => "/status?done=sent-degraded",
-            _ => "/status?done=sent",
-        }));
-    }
-    caller.require(Action::Send)?;
-    let row = caller.notification(id.clone()).await?.row;
-    let lines = vec![about(&row)];
-    reply::page(&Confirm {
-        frame: Frame::of(request, caller, format!("Send {}?", row.name)),
-        lines,
-        action: format!("{}/send", path_to("/notifications", id.as_str())),
-        hidden: vec![("key".to_owned(), key.map_or_else(draw_key, Ok)?)],
-        class: "primary",
-        button: format!("Send {} now", row.name),
-        back: "/send".to_owned(),
-    })
-}
-
-fn about(row: &Notification) -> String {
-    let reaches = words::count(row.endpoints.len(), "endpoint", "endpoints");
-    format!("{}, {reaches}, {}", words::priority(row.priority), words::audio(&row.message.audio))
-}
-
-fn draw_key() -> Result<String, Problem> {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Problem::unavailable("The server has no random numbers at present."))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-#[derive(Template)]
-#[template(path = "send.html")]
-struct SendPage {
-    frame: Frame,
-    rows: Vec<SendRow>,
-}
-
-struct SendRow {
-    id: String,
-    name: String,
-    about: String,
-    class: &'static str,
-    action: String,
-    key: String,
-    picked: bool,
-}
-
-/// `/send`: one big button a notification, the most urgent first.
-pub async fn send_page(request: Request) -> Result<Reply, Problem> {
-    let (Method::GET, ["send"]) = (request.method.clone(), &request.parts()[..]) else {
-        return Err(not_here(&request));
-    };
-    let caller = caller(&request).await?;
-    caller.require(Action::Send)?;
-    let mut all = caller.notifications().await?;
-    all.sort_by(|a, b| b.row.priority.cmp(&a.row.priority).then_with(|| a.row.name.cmp(&b.row.name)));
-    let picked = request.query.text("pick");
-    let mut rows = Vec::with_capacity(all.len());
-    for Listed { row, .. } in all {
-        rows.push(SendRow {
-            about: about(&row),
-            class: words::PRIORITIES.iter().find(|(it, _, _)| *it == row.priority).map_or("", |(_, word, _)| word),
-            action: format!("{}/send", path_to("/notifications", row.id.as_str())),
-            key: draw_key()?,
-            picked: row.id.as_str() == picked,
-            id: row.id.0,
-            name: row.name,
-        });
-    }
-    reply::page(&SendPage { frame: Frame::of(&request, &caller, "Send"), rows })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,9 +248,9 @@ mod tests {
         ] {
             let text = format!(
                 "%2Fmessage%2Faudio={}&%2Fmessage%2Frepeats=2&%2Fmessage%2Fhold_seconds=5",
-                crate::request::encode(&posted(&audio))
+                encode(&posted(&audio))
             );
-            let (row, wrong) = read(&Fields::parse(text.as_bytes()), None);
+            let (row, wrong) = read(&Fields::parse(text.as_bytes()), "");
             assert_eq!((row.message.audio, wrong.len()), (audio, 0));
         }
     }

@@ -55,25 +55,13 @@ async fn show(
         "{kept}At least 12 characters; take a random one. It is never shown again and cannot be read from the database."
     ));
     let frame = Frame::of(request, caller, "Phone Authentication");
-    Edit {
-        up: ("System Status", "/status"),
-        health: None,
-        intro: format!(
-            "IP phones ask whether the one who tells them to play something may do so. Every server answers, also while \
-             the primary is down. Set CUCM's enterprise parameters URL Authentication and Secured Authentication URL to \
-             http://SERVER{} and reset the phones.",
-            phones::PATH
-        ),
-        action: "/phones".to_owned(),
-        shut: frame.shut(caller, Action::Configure),
-        etag: String::new(),
-        hidden: Vec::new(),
-        form: Form::default().field(user).field(password),
-        save: "Save",
-        used_by: Vec::new(),
-        send: None,
-        delete: None,
-        frame,
-    }
-    .reply(refused.as_ref())
+    let shut = frame.shut(caller, Action::Configure);
+    let intro = format!(
+        "IP phones ask whether the one who tells them to play something may do so. Every server answers, also while the \
+         primary is down. Set CUCM's enterprise parameters URL Authentication and Secured Authentication URL to \
+         http://SERVER{} and reset the phones.",
+        phones::PATH
+    );
+    let form = Form::default().field(user).field(password);
+    Edit::single(frame, "/phones", shut, intro, form, "Save").reply(refused.as_ref())
 }
