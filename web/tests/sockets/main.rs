@@ -3,6 +3,7 @@
 mod api;
 mod connections;
 mod device;
+mod forms;
 mod live;
 mod pages;
 mod phones;

@@ -1,0 +1,153 @@
+//! Drivers with their forms, and the files of the driver folder, good and bad.
+
+use std::collections::BTreeMap;
+
+use onealert_core::ids::DriverId;
+use onealert_web::needs::*;
+use serde_json::{Value, json};
+
+use super::{ALGO, CAP, PA1, PA2, PB1, ago};
+
+pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
+    let on = |server, name: &str, version: &str, state, text: &str, restarts| DriverOnServer {
+        server,
+        server_name: name.to_owned(),
+        version: Some(version.to_owned()),
+        matches: version == "0.1.0",
+        state,
+        text: text.to_owned(),
+        since: Some(ago(7200)),
+        restarts,
+    };
+    let view = |id: &str, name: &str, vendor: &str, reaches, watches| DriverView {
+        id: DriverId::from(id),
+        name: name.to_owned(),
+        vendor: vendor.to_owned(),
+        enabled: true,
+        version: Some("0.1.0".to_owned()),
+        update: None,
+        other_versions: Vec::new(),
+        state: State::Ok,
+        text: "Runs on every server".to_owned(),
+        endpoints: if reaches { 5 } else { 0 },
+        triggers: if watches { 2 } else { 0 },
+        reaches,
+        watches,
+        servers: vec![
+            on(PA1, "pa-1", "0.1.0", State::Ok, "Running", 0),
+            on(PA2, "pa-2", "0.1.0", State::Ok, "Running", 1),
+        ],
+    };
+    let mut algo = view(ALGO, "Algo", "Algo Communication Products", true, false);
+    algo.servers.push(on(PB1, "pb-1", "0.1.0", State::Ok, "Running", 0));
+    let mut cap = view(CAP, "CAP alerts", "OASIS Common Alerting Protocol", false, true);
+    cap.servers.push(on(PB1, "pb-1", "0.0.9", State::Bad, "Stopped: another version than the primary's", 0));
+    (cap.state, cap.text) = (State::Bad, "pb-1: Stopped: another version than the primary's".to_owned());
+    let mut off = view("com.valcom.page", "Valcom paging", "Valcom", true, false);
+    (off.enabled, off.endpoints, off.servers) = (false, 0, Vec::new());
+    let events = vec![
+        LogLine {
+            at: ago(7100),
+            state: State::Warning,
+            source: "pa-2".to_owned(),
+            text: "The worker ended and was started again in 180 ms".to_owned(),
+        },
+        LogLine {
+            at: ago(7200),
+            state: State::Ok,
+            source: "pa-1".to_owned(),
+            text: "Started, version 0.1.0".to_owned(),
+        },
+    ];
+    let detail = |view: DriverView, settings_schema, endpoint_schema, trigger_schema| {
+        let events = if view.enabled { events.clone() } else { Vec::new() };
+        let etag = if view.enabled { "e0".to_owned() } else { String::new() };
+        let id = view.id.clone();
+        (
+            id,
+            DriverDetail {
+                view,
+                settings_schema,
+                endpoint_schema,
+                trigger_schema,
+                settings: Value::Null,
+                etag,
+                events,
+            },
+        )
+    };
+    BTreeMap::from([
+        detail(algo, algo_settings(), algo_endpoint(), Value::Null),
+        detail(cap, cap_settings(), Value::Null, cap_trigger()),
+        detail(off, algo_settings(), algo_endpoint(), Value::Null),
+    ])
+}
+
+fn algo_settings() -> Value {
+    json!({"type": "object", "required": ["multicast"], "properties": {
+        "multicast": {"title": "Multicast address", "type": "string", "format": "ipv4", "default": "239.255.0.1", "description": "Where the speakers listen."},
+        "ttl": {"title": "Hops (TTL)", "type": "integer", "minimum": 1, "maximum": 255, "default": 4},
+        "port": {"title": "Port", "type": "integer", "minimum": 1, "maximum": 65535, "default": 50000},
+        "transport": {"title": "Transport", "enum": ["multicast", "unicast"], "default": "multicast"},
+        "password": {"title": "Device password", "type": "string", "writeOnly": true, "description": "For devices without a password of their own."},
+    }})
+}
+
+fn algo_endpoint() -> Value {
+    json!({"type": "object", "required": ["host"], "properties": {
+        "host": {"title": "Address", "type": "string", "format": "hostname", "description": "Host name or IPv4 address of the device."},
+        "authentication": {"title": "Authentication", "enum": ["none", "basic", "hmac"], "default": "hmac"},
+        "password": {"title": "Password", "type": "string", "writeOnly": true},
+        "volume": {"title": "Volume", "type": "integer", "minimum": 0, "maximum": 10, "default": 7},
+        "strobe": {"title": "Strobe", "type": "object", "properties": {
+            "on": {"title": "Flash with each notification", "type": "boolean", "default": true},
+            "colour": {"title": "Colour", "enum": ["red", "amber", "blue", "white"], "default": "red"},
+        }},
+        "zones": {"title": "Zones", "type": "array", "items": {"type": "string"}},
+    }})
+}
+
+fn cap_settings() -> Value {
+    json!({"type": "object", "properties": {
+        "poll_seconds": {"title": "Ask feeds every", "type": "integer", "minimum": 10, "maximum": 3600, "default": 30, "description": "In seconds."},
+        "verify": {"title": "Check certificates", "type": "boolean", "default": true},
+    }})
+}
+
+fn cap_trigger() -> Value {
+    json!({"type": "object", "required": ["feed"], "properties": {
+        "feed": {"title": "Feed", "type": "string", "format": "uri"},
+        "severity": {"title": "Least severity", "enum": ["minor", "moderate", "severe", "extreme"], "default": "severe"},
+        "areas": {"title": "Area codes", "type": "array", "items": {"type": "string"}},
+        "kinds": {"title": "Kinds", "type": "array", "items": {"enum": ["actual", "exercise", "test"]}},
+    }})
+}
+
+pub fn files() -> Vec<FoundFile> {
+    let file = |file: &str, driver: Option<&str>, version: Option<&str>, state, text: &str| FoundFile {
+        file: file.to_owned(),
+        driver: driver.map(DriverId::from),
+        version: version.map(str::to_owned),
+        state,
+        text: text.to_owned(),
+    };
+    vec![
+        file("libalgo.so", Some(ALGO), Some("0.1.0"), State::Ok, "Algo 0.1.0, in use"),
+        file("libcap.so", Some(CAP), Some("0.1.0"), State::Ok, "CAP alerts 0.1.0, in use"),
+        file("libvalcom.so", Some("com.valcom.page"), Some("0.1.0"), State::Ok, "Valcom paging 0.1.0, can be enabled"),
+        file(
+            "old-horn.so",
+            Some("com.horn.old"),
+            Some("2.0.0"),
+            State::Bad,
+            "Speaks contract 3.0; this server offers 1.0. Install a version of the driver for contract 1.",
+        ),
+        file(
+            "notes.so",
+            None,
+            None,
+            State::Bad,
+            "Is not a driver: an ELF file was expected, text was found. Remove it from the folder.",
+        ),
+    ]
+}
