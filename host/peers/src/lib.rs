@@ -5,6 +5,8 @@
 //! door for calls from outside; then the three protocols behind it: [`mesh`], [`sync`] (with [`activity`] and [`files`])
 //! and [`join`].
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
+
 pub mod activity;
 pub mod files;
 pub mod frame;
@@ -19,6 +21,10 @@ mod simulated;
 pub mod socket;
 pub mod sync;
 pub mod tls;
+
+// The tests inside share their site with those outside.
+#[cfg(test)]
+extern crate self as onealert_peers;
 
 pub use activity::{ActivitySink, ActivitySource, NoRecords, OwnRecords};
 pub use identity::{Identity, IdentityError, PendingIdentity, SiteKeys};

@@ -135,6 +135,7 @@ pub async fn request(request: JoinRequest) -> Result<Joined, JoinError> {
 
 type Connection = Framed<TlsStream<TcpStream>, Frames>;
 
+#[expect(clippy::disallowed_methods, reason = "judged by `Trust` of this folder")]
 async fn call(address: &str, expected: Option<String>) -> Result<(Connection, String), JoinError> {
     let lost = |reason: String| JoinError::NotReached { address: address.to_owned(), reason };
     let trust = Trust::new(expected.clone());

@@ -4,6 +4,8 @@
 //! Each run prints its seed; [`World::new`] takes `ONEALERT_SEED` to repeat one.
 
 mod mesh;
+#[path = "../../tests/common/site.rs"]
+mod site;
 mod sync;
 
 use std::{
@@ -11,54 +13,14 @@ use std::{
     time::Duration,
 };
 
-use onealert_core::{
-    ids::{Incarnation, ServerId},
-    peer_message::PeerMessage,
-    replicate::{SyncAnswer, SyncHello},
-};
-use onealert_store::{HistoryStore, SqliteStore, StoreError};
+use onealert_core::{ids::ServerId, peer_message::PeerMessage};
+use onealert_store::{HistoryStore, SqliteStore};
 use tempfile::TempDir;
 
-use crate::{
-    Identity, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, PeerAddress, PendingIdentity, Publisher,
-    PublisherConfig, PublisherHost, Roster, RosterEntry, Services, identity::CheckedRequest, net,
-};
+use self::site::{HEARTBEAT, NotPrimary, Site, mesh_config};
+use crate::{Listener, ListenerConfig, Mesh, MeshEvent, PeerAddress, Publisher, PublisherConfig, Services, net};
 
-/// The heartbeat interval, from which the code derives its deadlines.
-const HEARTBEAT: Duration = Duration::from_millis(250);
 const PORT: u16 = 7400;
-
-/// The identities of one site; server ids count from 1.
-struct Site {
-    servers: Vec<Arc<Identity>>,
-    _folders: Vec<TempDir>,
-}
-
-impl Site {
-    fn of(count: usize) -> Site {
-        let folder = TempDir::new().expect("folder");
-        let primary = Identity::create_primary(folder.path(), ServerId(1), &[]).expect("site");
-        let (mut servers, mut folders) = (Vec::new(), vec![folder]);
-        for id in 2..=count as u128 {
-            let folder = TempDir::new().expect("folder");
-            let pending = PendingIdentity::prepare(folder.path()).expect("key");
-            let request = CheckedRequest::from_pem(&pending.request().expect("request")).expect("own request");
-            let issued = primary.issue(&request, ServerId(id), &[]).expect("issued");
-            servers.push(Arc::new(pending.complete(&issued).expect("joined")));
-            folders.push(folder);
-        }
-        servers.insert(0, Arc::new(primary));
-        Site { servers, _folders: folders }
-    }
-
-    fn roster(&self) -> Arc<Roster> {
-        Roster::new(self.servers.iter().map(|identity| RosterEntry {
-            server: identity.server(),
-            key_sha256: identity.key_sha256().to_owned(),
-            deprovisioned: false,
-        }))
-    }
-}
 
 /// What a test sees of one server, whatever life it is in.
 #[derive(Default)]
@@ -86,6 +48,7 @@ fn peers(count: usize) -> Vec<PeerAddress> {
 }
 
 /// The seed of a run: a new one each time, or the one that is to be repeated.
+#[expect(clippy::disallowed_methods, reason = "a number that differs from run to run")]
 fn seed() -> u64 {
     let given = std::env::var("ONEALERT_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| {
@@ -111,7 +74,7 @@ fn network(seed: u64) -> turmoil::Builder {
 impl World {
     /// A mesh of so many servers, each of which calls every other.
     fn new(count: usize) -> World {
-        let site = Arc::new(Site::of(count));
+        let site = Arc::new(Site::of(count as u128));
         let mut sim = network(seed()).build();
         let seen: Vec<Arc<Mutex<Seen>>> = (0..count).map(|_| Arc::default()).collect();
         for server in 0..count {
@@ -161,15 +124,7 @@ async fn run(site: Arc<Site>, server: usize, count: usize, seen: Arc<Mutex<Seen>
         seen.boot
     };
     let roster = site.roster();
-    let (mesh, mut events) = Mesh::start(MeshConfig {
-        server: identity.server(),
-        incarnation: Incarnation(1),
-        boot,
-        identity: identity.clone(),
-        roster: roster.clone(),
-        protocol: crate::mesh::PROTOCOL,
-        heartbeat: HEARTBEAT,
-    })?;
+    let (mesh, mut events) = Mesh::start(mesh_config(&identity, &roster, boot))?;
     let folder = TempDir::new()?;
     let publisher = Publisher::new(PublisherConfig {
         server: identity.server(),
@@ -191,16 +146,5 @@ async fn run(site: Arc<Site>, server: usize, count: usize, seen: Arc<Mutex<Seen>
         }
         let Some(event) = events.recv().await else { return Ok(()) };
         lock().events.push(event);
-    }
-}
-
-struct NotPrimary;
-
-impl PublisherHost for NotPrimary {
-    fn answer(&self, _: &SyncHello) -> Result<SyncAnswer, StoreError> {
-        Ok(SyncAnswer::NotPrimary)
-    }
-    fn driver_file(&self, _: &str) -> Option<std::path::PathBuf> {
-        None
     }
 }

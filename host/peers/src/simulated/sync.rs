@@ -15,10 +15,10 @@ use onealert_core::{
 use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit, snapshot::SnapshotHeader};
 use tempfile::TempDir;
 
-use super::{HEARTBEAT, PORT, Site, name, network, peers, seed};
+use super::{HEARTBEAT, PORT, Site, mesh_config, name, network, peers, seed};
 use crate::{
-    Listener, ListenerConfig, Mesh, MeshConfig, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services,
-    Subscriber, SubscriberConfig, SubscriberHost, SyncEvent, net,
+    Listener, ListenerConfig, Mesh, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services, Subscriber,
+    SubscriberConfig, SubscriberHost, SyncEvent, net,
 };
 
 const ROWS: u32 = 20_000;
@@ -126,15 +126,7 @@ async fn publish(site: Arc<Site>, store: Arc<SqliteStore>, shown: Arc<Mutex<Opti
         activity: Arc::new(HistoryStore::open(&folder.path().join("history.db"))?),
         heartbeat: HEARTBEAT,
     });
-    let (mesh, _events) = Mesh::start(MeshConfig {
-        server: identity.server(),
-        incarnation: Incarnation(1),
-        boot: 1,
-        identity: identity.clone(),
-        roster: site.roster(),
-        protocol: crate::mesh::PROTOCOL,
-        heartbeat: HEARTBEAT,
-    })?;
+    let (mesh, _events) = Mesh::start(mesh_config(&identity, &site.roster(), 1))?;
     let listener = net::Bound(net::TcpListener::bind(("0.0.0.0", PORT)).await?);
     let services = Services { mesh, publisher: publisher.clone(), join: None };
     let _door = Listener::start(ListenerConfig::new(listener, identity), services)?;

@@ -1,60 +1,24 @@
 //! A site of a few servers with real certificates, for tests over real sockets.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+mod site;
 pub mod sync;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use onealert_core::ids::{Incarnation, ServerId};
-use onealert_core::replicate::{SyncAnswer, SyncHello};
+use onealert_core::ids::ServerId;
 use onealert_peers::{
-    Identity, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, PeerAddress, PendingIdentity, Publisher,
-    PublisherConfig, PublisherHost, Roster, RosterEntry, Services, activity::ActivitySink, identity::CheckedRequest,
+    Identity, Listener, ListenerConfig, Mesh, MeshEvent, PeerAddress, Publisher, PublisherConfig, Roster, Services,
+    activity::ActivitySink,
 };
-use onealert_store::{HistoryStore, SqliteStore, StoreError};
+use onealert_store::{HistoryStore, SqliteStore};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+pub use site::{HEARTBEAT, NotPrimary, Site, mesh_config};
+
 /// Nothing in these tests takes this long; a condition that is not met by then never will be.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const HEARTBEAT: Duration = Duration::from_millis(250);
-
-/// The identities of one site: the first is the primary's. Server ids count from 1.
-pub struct Site {
-    pub dirs: Vec<TempDir>,
-    pub servers: Vec<Arc<Identity>>,
-}
-
-impl Site {
-    pub fn of(count: u128) -> Site {
-        let dir = TempDir::new().expect("folder");
-        let primary = Identity::create_primary(dir.path(), ServerId(1), &[]).expect("site");
-        let mut site = Site { dirs: vec![dir], servers: Vec::new() };
-        for id in 2..=count {
-            let dir = TempDir::new().expect("folder");
-            let pending = PendingIdentity::prepare(dir.path()).expect("key");
-            let request = CheckedRequest::from_pem(&pending.request().expect("request")).expect("own request");
-            let issued = primary.issue(&request, ServerId(id), &[]).expect("issued");
-            site.servers.push(Arc::new(pending.complete(&issued).expect("joined")));
-            site.dirs.push(dir);
-        }
-        site.servers.insert(0, Arc::new(primary));
-        site
-    }
-
-    pub fn entries(&self) -> Vec<RosterEntry> {
-        let entry = |identity: &Arc<Identity>| RosterEntry {
-            server: identity.server(),
-            key_sha256: identity.key_sha256().to_owned(),
-            deprovisioned: false,
-        };
-        self.servers.iter().map(entry).collect()
-    }
-
-    pub fn roster(&self) -> Arc<Roster> {
-        Roster::new(self.entries())
-    }
-}
 
 /// One server with a mesh and a door.
 pub struct Node {
@@ -64,18 +28,6 @@ pub struct Node {
     pub listener: Listener,
     pub roster: Arc<Roster>,
     _dir: TempDir,
-}
-
-pub fn mesh_config(identity: &Arc<Identity>, roster: &Arc<Roster>, boot: u64) -> MeshConfig {
-    MeshConfig {
-        server: identity.server(),
-        incarnation: Incarnation(1),
-        boot,
-        identity: identity.clone(),
-        roster: roster.clone(),
-        protocol: onealert_peers::mesh::PROTOCOL,
-        heartbeat: HEARTBEAT,
-    }
 }
 
 impl Node {
@@ -137,16 +89,5 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.mesh.stop();
-    }
-}
-
-struct NotPrimary;
-
-impl PublisherHost for NotPrimary {
-    fn answer(&self, _: &SyncHello) -> Result<SyncAnswer, StoreError> {
-        Ok(SyncAnswer::NotPrimary)
-    }
-    fn driver_file(&self, _: &str) -> Option<std::path::PathBuf> {
-        None
     }
 }

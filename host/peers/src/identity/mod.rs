@@ -6,29 +6,29 @@
 //! Certificates do not expire: a server whose clock is wrong or whose operator forgot a date must not fall silent in an
 //! alarm. What revokes one is the configuration ([`crate::roster`]), at once and on every server.
 
+mod certificate;
+mod files;
+mod joining;
+
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use onealert_core::ids::ServerId;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
-};
+use rcgen::{BasicConstraints, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-const CA: &str = "site-ca.pem";
-const CA_KEY: &str = "site-ca-key.pem";
-const CERTIFICATE: &str = "server.pem";
-const KEY: &str = "server-key.pem";
-const PENDING_KEY: &str = "join-key.pem";
-/// The name under which a certificate carries its server's id. `.internal` is never delegated, so that no name of the
-/// public network can be taken for it.
-const NAME_SUFFIX: &str = ".server.onealert.internal";
+pub(crate) use self::certificate::{hex, server_name};
+use self::{
+    certificate::{base_params, crypto, generate, key_hash, sign},
+    files::{CA, CA_KEY, CERTIFICATE, KEY, certificates, read_key, write_private},
+};
+pub use self::{
+    certificate::{describe, fingerprint},
+    joining::{CheckedRequest, Issued, PendingIdentity},
+};
 
 /// What is wrong with an identity, or with a request for one.
 #[derive(Debug, thiserror::Error)]
@@ -238,146 +238,6 @@ impl std::fmt::Debug for SiteKeys {
     }
 }
 
-/// A certificate as it is handed to a joining server.
-#[derive(Debug, Clone)]
-pub struct Issued {
-    /// The server's certificate, PEM.
-    pub certificate: String,
-    /// The site's certificate and key.
-    pub site: SiteKeys,
-}
-
-/// A certificate request whose signature proves that the sender holds the key.
-pub struct CheckedRequest {
-    params: CertificateSigningRequestParams,
-    /// SHA-256 of the public key in it, as hexadecimal digits.
-    pub key_sha256: String,
-}
-
-impl CheckedRequest {
-    /// Reads a request in PEM.
-    ///
-    /// # Errors
-    /// It is not a request, its signature is wrong, or its key is not ECDSA P-256.
-    pub fn from_pem(text: &str) -> Result<CheckedRequest, IdentityError> {
-        let params = CertificateSigningRequestParams::from_pem(text)
-            .map_err(|error| IdentityError::BadRequest(error.to_string()))?;
-        if params.public_key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
-            return Err(IdentityError::BadRequest("the key is not ECDSA P-256".to_owned()));
-        }
-        let key_sha256 = hex(&Sha256::digest(params.public_key.subject_public_key_info()));
-        Ok(CheckedRequest { params, key_sha256 })
-    }
-}
-
-/// The key of a server that is about to join. It never leaves the server, and is kept until it has joined, so that an
-/// answer lost on the way does not enrol it twice.
-pub struct PendingIdentity {
-    dir: PathBuf,
-    key: KeyPair,
-}
-
-impl PendingIdentity {
-    /// The key of an earlier try, or another one.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn prepare(dir: &Path) -> Result<PendingIdentity, IdentityError> {
-        let path = dir.join(PENDING_KEY);
-        let key = match path.exists() {
-            true => read_key(&path)?,
-            false => {
-                let key = generate()?;
-                write_private(&path, &key.serialize_pem())?;
-                key
-            }
-        };
-        Ok(PendingIdentity { dir: dir.to_owned(), key })
-    }
-
-    /// The key that the folder's server has already: for a server that joins the installation of which it was the primary,
-    /// and that is to be known again there.
-    ///
-    /// # Errors
-    /// The folder holds no identity, or its key cannot be read.
-    pub fn of_present(dir: &Path) -> Result<PendingIdentity, IdentityError> {
-        Ok(PendingIdentity { dir: dir.to_owned(), key: read_key(&dir.join(KEY))? })
-    }
-
-    /// The request to send, PEM.
-    ///
-    /// # Errors
-    /// The cryptography refused.
-    pub fn request(&self) -> Result<String, IdentityError> {
-        let request =
-            base_params("joining").serialize_request(&self.key).map_err(crypto("make a certificate request"))?;
-        request.pem().map_err(crypto("write a certificate request"))
-    }
-
-    /// Puts the issued certificate in place. What the folder held before is replaced.
-    ///
-    /// # Errors
-    /// The certificate is not for this key, or the folder cannot be written.
-    pub fn complete(self, issued: &Issued) -> Result<Identity, IdentityError> {
-        let path = self.dir.join(CERTIFICATE);
-        let bad = |reason: String| IdentityError::BadFile { path: path.clone(), reason };
-        let certificate =
-            CertificateDer::from_pem_slice(issued.certificate.as_bytes()).map_err(|error| bad(error.to_string()))?;
-        let (_, key_sha256) = describe(&certificate).map_err(|error| bad(error.to_string()))?;
-        if key_sha256 != key_hash(&self.key) {
-            return Err(bad("the primary issued a certificate for another key".to_owned()));
-        }
-        remove(&self.dir.join(CA))?;
-        write_private(&self.dir.join(CA_KEY), &issued.site.key)?;
-        write_private(&self.dir.join(KEY), &self.key.serialize_pem())?;
-        write_private(&path, &issued.certificate)?;
-        // Last: its presence says that the others are whole.
-        write_private(&self.dir.join(CA), &issued.site.certificate)?;
-        let identity = Identity::load(&self.dir)?;
-        remove(&self.dir.join(PENDING_KEY))?;
-        Ok(identity)
-    }
-}
-
-/// The server that a certificate names, and SHA-256 of its key.
-///
-/// # Errors
-/// It is not a certificate of a server.
-pub fn describe(certificate: &CertificateDer<'_>) -> Result<(ServerId, String), IdentityError> {
-    let not = |subject: &str, reason| IdentityError::NotAServer { subject: subject.to_owned(), reason };
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| not("", "it cannot be read"))?;
-    let subject = parsed.subject().to_string();
-    let names = parsed.subject_alternative_name().ok().flatten().ok_or_else(|| not(&subject, "it has no names"))?;
-    let mut servers = names.value.general_names.iter().filter_map(|name| match name {
-        x509_parser::extensions::GeneralName::DNSName(name) => name.strip_suffix(NAME_SUFFIX),
-        _ => None,
-    });
-    let id = servers.next().ok_or_else(|| not(&subject, "no name is a server's id"))?;
-    if servers.next().is_some() {
-        return Err(not(&subject, "it names two servers"));
-    }
-    let server = id.parse().map_err(|_| not(&subject, "the id in its name is not 32 hexadecimal digits"))?;
-    Ok((server, hex(&Sha256::digest(parsed.public_key().raw))))
-}
-
-/// The name under which `server`'s certificate must verify.
-pub(crate) fn server_name(server: ServerId) -> rustls::pki_types::ServerName<'static> {
-    rustls::pki_types::ServerName::try_from(format!("{server}{NAME_SUFFIX}")).expect("hexadecimal digits make a name")
-}
-
-/// SHA-256 of a certificate, as hexadecimal digits.
-pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    hex(&Sha256::digest(certificate))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string");
-        text
-    })
-}
-
 /// Writes the files of a server that holds the site's key.
 fn found(
     dir: &Path,
@@ -396,92 +256,11 @@ fn found(
     Identity::load(dir)
 }
 
-fn generate() -> Result<KeyPair, IdentityError> {
-    KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(crypto("make a key"))
-}
-
-fn key_hash(key: &KeyPair) -> String {
-    hex(&Sha256::digest(key.subject_public_key_info()))
-}
-
-fn base_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2099, 12, 31);
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-fn sign(
-    issuer: &Issuer<'static, KeyPair>,
-    key: &impl PublicKeyData,
-    server: ServerId,
-    names: &[String],
-) -> Result<rcgen::Certificate, IdentityError> {
-    // A name that means a server may come from the id only; whoever asks for another one would become that server.
-    let safe = names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-    let mut all = vec![format!("{server}{NAME_SUFFIX}")];
-    all.extend(safe.filter(|name| !name.is_empty() && !name.ends_with(NAME_SUFFIX)));
-    let named = CertificateParams::new(all).map_err(|error| IdentityError::BadRequest(error.to_string()))?;
-    let mut params = base_params(&format!("OneAlert server {server}"));
-    params.subject_alt_names = named.subject_alt_names;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    params.use_authority_key_identifier_extension = true;
-    params.signed_by(key, issuer).map_err(crypto("sign a certificate"))
-}
-
-fn crypto(doing: &'static str) -> impl FnOnce(rcgen::Error) -> IdentityError {
-    move |error| IdentityError::Crypto { doing, reason: error.to_string() }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let bytes = fs::read(path).map_err(|source| IdentityError::File { path: path.to_owned(), source })?;
-    let bad = |reason: String| IdentityError::BadFile { path: path.to_owned(), reason };
-    let list: Vec<_> =
-        CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|error| bad(error.to_string()))?;
-    match list.is_empty() {
-        true => Err(bad("holds no certificate".to_owned())),
-        false => Ok(list),
-    }
-}
-
-fn read_key(path: &Path) -> Result<KeyPair, IdentityError> {
-    let text = fs::read_to_string(path).map_err(|source| IdentityError::File { path: path.to_owned(), source })?;
-    KeyPair::from_pem(&text)
-        .map_err(|error| IdentityError::BadFile { path: path.to_owned(), reason: error.to_string() })
-}
-
-fn remove(path: &Path) -> Result<(), IdentityError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(IdentityError::File { path: path.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a file that only the service's user can read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
-    let dir = path.parent().expect("identity files lie in a folder");
-    let attempt = || -> std::io::Result<()> {
-        fs::create_dir_all(dir)?;
-        // Temporary files are made with mode 0600.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        fs::File::open(dir)?.sync_all()
-    };
-    attempt().map_err(|source| IdentityError::File { path: path.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::*;
+    use super::{certificate::NAME_SUFFIX, *};
 
     #[test]
     fn a_primary_issues_for_a_joiner_and_both_survive_a_restart() {
