@@ -1,7 +1,7 @@
 //! Starting and stopping: what is made in which order, and in which order it ends. Wiring only.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
@@ -9,27 +9,24 @@ use std::{
 
 use onealert_core::{
     config::Role,
-    effect::Refusal,
     life::{Deed, Life},
     members,
     node::{Identity as NodeIdentity, Node},
-    peer_message::PeerMessage,
     time::Span,
     tuning::{BadTuning, Tuning},
 };
 use onealert_drivers::{Config as DriverConfig, Drivers, Timings};
 use onealert_media::engine::EngineError;
 use onealert_peers::{
-    Admission, Identity, IdentityError, Listener, ListenerConfig, Mesh, MeshConfig, MeshEvent, OwnRecords, Publisher,
-    PublisherConfig, Roster, Services, Subscriber, SubscriberConfig, join::JoinService,
+    IdentityError, Listener, ListenerConfig, Mesh, MeshConfig, OwnRecords, Publisher, PublisherConfig, Roster,
+    Services, Subscriber, SubscriberConfig, join::JoinService,
 };
 use onealert_store::{ActivationStore, ActivationWriter, HistoryStore, StoreError};
 use onealert_web::{
-    ServeConfig,
-    needs::{Live, State, Status},
+    needs::{Live, Status},
     serve,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     answers::Answers,
@@ -38,23 +35,23 @@ use crate::{
     configuration::{Configuration, ConfigurationError},
     control,
     deliver::Deliveries,
+    doors::{Listening, bind, pages},
     drill::Rehearsals,
-    drive::{Driver, Happened, Loop, Taken},
+    drive::{Driver, Happened, Loop},
     enrol::Gate,
     follow::{self, Followers},
     health,
     hub::{Hub, Peers, Ring},
     install::{self, InstallError},
-    intake::Asked,
     life::Lives,
     locality::{self, Locality},
     meet,
     passwords::Passwords,
     records::Records,
+    relay,
     replication::{self, Publishes, Subscribes},
-    retire,
     settings::Settings,
-    sound::Sound,
+    sound::{self, Sound},
     upkeep,
     world::Outside,
 };
@@ -116,34 +113,6 @@ pub struct App {
     serving: tokio::task::JoinHandle<()>,
     /// Where it listens, for people.
     pub listening: Listening,
-}
-
-/// Where a server listens, and what its operator has to know at the start.
-#[derive(Debug, Clone)]
-pub struct Listening {
-    /// For the other servers.
-    pub mesh: SocketAddr,
-    /// Pages without TLS.
-    pub http: Option<SocketAddr>,
-    /// Pages with TLS.
-    pub https: Option<SocketAddr>,
-    /// The site's fingerprint, which a joining server may be given.
-    pub fingerprint: String,
-    /// The first administrator's password, if it was drawn at this start.
-    pub drawn_password: Option<String>,
-    /// Primary or secondary.
-    pub role: Role,
-    /// This server's display name.
-    pub name: String,
-}
-
-fn bind(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|source| StartError::Listen { address, what, source })
 }
 
 impl App {
@@ -260,7 +229,7 @@ impl App {
             sync_state: watch::Sender::new(replication::first_state(folder.role)),
             ready: AtomicBool::new(false),
             store_refuses: AtomicBool::new(false),
-            sound_files: Mutex::new(sound_files(&settings)),
+            sound_files: Mutex::new(sound::files(&settings.audio)),
             settings,
         });
         let (dirty, drivers_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -298,7 +267,7 @@ impl App {
         if out_of_service {
             way.tell(Happened::Retire);
         }
-        tokio::spawn(relay(mesh_events, way.clone(), hub.clone()));
+        tokio::spawn(relay::run(mesh_events, way.clone(), hub.clone()));
 
         // Peers.
         let publisher = Publisher::new(PublisherConfig {
@@ -393,73 +362,5 @@ impl App {
         self.mesh.stop();
         self.door.stop();
         self.hub.drivers.stop();
-    }
-}
-
-fn pages(
-    hub: &Hub,
-    http: Option<(TcpListener, SocketAddr)>,
-    https: Option<(TcpListener, SocketAddr)>,
-    identity: &Identity,
-) -> Result<ServeConfig, StartError> {
-    let listener = |listener: TcpListener| {
-        tokio::net::TcpListener::from_std(listener)
-            .map_err(|source| StartError::Io { doing: "listen for pages", source })
-    };
-    let mut config = ServeConfig { allow_http_login: hub.settings.listen.allow_http_login, ..ServeConfig::default() };
-    if let Some((socket, _)) = http {
-        config.http.push(listener(socket)?);
-    }
-    if let Some((socket, _)) = https {
-        config.https.push((listener(socket)?, onealert_peers::tls::web_config(identity)?));
-    }
-    Ok(config)
-}
-
-fn sound_files(settings: &Settings) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(&settings.audio) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.to_lowercase().ends_with(".wav") && !name.starts_with('.'))
-        .collect();
-    names.sort();
-    names
-}
-
-/// Hands what was asked to the loop and waits until all of it is safe.
-///
-/// # Errors
-/// The first activation that was refused.
-pub async fn submit(way: &Loop, asked: Asked) -> Result<Vec<Taken>, Refusal> {
-    if !asked.endings.is_empty() {
-        way.end(asked.endings).await.map_err(|_| Refusal::Draining)?;
-    }
-    // All at once: one slow write must not hold up the others.
-    let starts = asked.starts.into_iter().map(|content| way.trigger(content));
-    futures_util::future::join_all(starts).await.into_iter().collect()
-}
-
-/// Brings what peers say and what is seen of them to the loop.
-async fn relay(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>) {
-    while let Some(event) = events.recv().await {
-        match event {
-            MeshEvent::Message { from, message, .. } => {
-                if let PeerMessage::Heartbeat(heartbeat) = &message {
-                    hub.beats.heard(from, hub.clock.now().mono, heartbeat.draining);
-                }
-                meet::heard(&hub, from, &message);
-                way.tell(Happened::Message(from, Box::new(message)));
-            }
-            MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
-            MeshEvent::TurnedAway { peer, reason } => {
-                let text = format!("server {peer} does not let this server in: {reason}");
-                hub.sync_log.push(State::Bad, "mesh", text);
-                // Not when it is the peer that was removed: that is what our own list says.
-                let named = hub.config().servers.get(&peer).is_some_and(|row| !row.deprovisioned);
-                if reason == Admission::Deprovisioned && named {
-                    retire::told(&hub, &format!("server {peer}"));
-                }
-            }
-        }
     }
 }

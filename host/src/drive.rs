@@ -21,7 +21,11 @@ use onealert_core::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{clock::Clock, deliver::Order, intake::Ending};
+use crate::{
+    clock::Clock,
+    deliver::Order,
+    intake::{Asked, Ending},
+};
 
 /// The loop wakes at least this often, so that a look from outside can tell a living loop from a stuck one.
 const PULSE: Duration = Duration::from_millis(250);
@@ -152,6 +156,19 @@ impl Loop {
         let (answer, answered) = oneshot::channel();
         self.tell(Happened::End(endings, answer));
         answered.await.map_err(|_| Stopping)
+    }
+
+    /// Hands over what an event asks for, and waits until all of it is safe.
+    ///
+    /// # Errors
+    /// The first activation that was refused.
+    pub async fn submit(&self, asked: Asked) -> Result<Vec<Taken>, Refusal> {
+        if !asked.endings.is_empty() {
+            self.end(asked.endings).await.map_err(|_| Refusal::Draining)?;
+        }
+        // All at once: one slow write must not hold up the others.
+        let starts = asked.starts.into_iter().map(|content| self.trigger(content));
+        futures_util::future::join_all(starts).await.into_iter().collect()
     }
 
     /// Looks at the core's state.

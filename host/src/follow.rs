@@ -19,7 +19,6 @@ use onealert_web::needs::State;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    app::submit,
     drive::Happened,
     health::standing,
     hub::{Duty, Hub},
@@ -251,7 +250,7 @@ async fn trigger(hub: &Hub, driver: &DriverId, body: serde_json::Value) -> Resul
     let asked = intake::from_driver(here, driver, &event, u128::from_be_bytes(crate::draw()))
         .map_err(|error| Failure::new("refused", error.to_string()))?;
     tracing::info!(%driver, trigger = event.trigger, key = event.key, action = ?event.action, "trigger event");
-    let taken = submit(&hub.way, asked).await.map_err(|refusal| Failure::new("refused", refusal.to_string()))?;
+    let taken = hub.way.submit(asked).await.map_err(|refusal| Failure::new("refused", refusal.to_string()))?;
     Ok(TriggerAnswer {
         activations: taken.iter().map(|taken| taken.activation.to_string()).collect(),
         duplicate: !taken.is_empty() && taken.iter().all(|taken| taken.duplicate),

@@ -1,11 +1,14 @@
 //! OneAlert, the server: wires decisions, databases, peers, drivers, audio and pages together.
 //!
-//! Reading order: [`settings`] what stands in the file, [`app`] how everything is started and stopped, [`drive`] the one loop,
+//! Reading order: [`settings`] what stands in the file, [`app`] how everything is started and stopped ([`doors`]
+//! where it listens), [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
 //! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own). The life of a
 //! server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`],
 //! [`control`] (orders from the command line). [`heap`]: what the process asks of its allocator.
+
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
 pub mod answers;
 pub mod app;
@@ -16,6 +19,7 @@ pub mod configuration;
 pub mod conflict;
 pub mod control;
 pub mod deliver;
+pub mod doors;
 pub mod drill;
 pub mod drive;
 pub mod enrol;
@@ -36,6 +40,7 @@ pub mod policy;
 pub mod product;
 pub mod promote;
 pub mod records;
+pub mod relay;
 pub mod replication;
 pub mod retire;
 pub mod settings;

@@ -10,9 +10,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use onealert::{
-    app::{App, Listening},
+    app::App,
     commands::{self, Login},
     control::Order,
+    doors::Listening,
     heap, logging,
     settings::Settings,
 };

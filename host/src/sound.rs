@@ -215,3 +215,14 @@ pub fn destination(key: u64, rtp: &RtpDestination) -> Destination {
         dtmf: rtp.dtmf.clone(),
     }
 }
+
+/// The names of the audio folder's files, in order.
+pub fn files(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.to_lowercase().ends_with(".wav") && !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}

@@ -46,6 +46,7 @@ pub async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
 async fn scrub(hub: &Arc<Hub>) {
     let store = hub.configuration.store().clone();
     // Gives way after every few hundred rows: nobody waits for this.
+    #[expect(clippy::disallowed_methods, reason = "runs on a thread for blocking work")]
     let read = tokio::task::spawn_blocking(move || store.scrub(&mut || std::thread::sleep(Duration::from_millis(1))));
     let report = match read.await {
         Ok(Ok(report)) => report,

@@ -47,7 +47,7 @@ pub(super) async fn post_event(hub: &Hub, by: Actor, id: TriggerId, event: Event
 
 /// Hands what was asked to the loop and waits until it is safe.
 pub(super) async fn submit(hub: &Hub, asked: Asked) -> Result<Accepted, Problem> {
-    let taken = crate::app::submit(&hub.way, asked).await.map_err(refused)?;
+    let taken = hub.way.submit(asked).await.map_err(refused)?;
     let activations: Vec<ActivationId> = taken.iter().map(|taken: &Taken| taken.activation).collect();
     let first = activations.first().copied();
     let owner = hub.way.look(move |node| first.and_then(|id| node.knowledge(id).map(|known| known.owner))).await;
