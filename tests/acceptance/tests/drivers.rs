@@ -22,12 +22,7 @@ impl Site {
         let fleet = Fleet::start(FleetOptions { servers: 1, drivers, ..FleetOptions::default() }).await;
         let api = fleet.api(0);
         for (driver, settings) in [(GOOD, json!({})), (BAD, json!({"fault": fault}))] {
-            wait_for("the drivers are found", PATIENCE, || async {
-                let drivers = api.get("/api/v1/drivers").await;
-                drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
-            })
-            .await;
-            api.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+            api.enable(driver, settings).await;
         }
         let mut endpoints = vec!["bad".to_owned()];
         api.post("/api/v1/endpoints", json!({"id": "bad", "name": "Bad", "driver": BAD, "address": {}})).await;

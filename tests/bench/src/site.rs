@@ -6,7 +6,7 @@ use std::{
 };
 
 use devices::{AlgoConfig, AlgoSim, algo::Logged};
-use harness::{Api, Fleet, FleetOptions, wait_for};
+use harness::{Fleet, FleetOptions, wait_for};
 use http_client::Method;
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl Site {
 
     async fn configure(&self, what: &str, audio: Value) {
         let api = self.fleet.api(0);
-        enable(&api, ALGO).await;
+        api.enable(ALGO, json!({})).await;
         let mut ids = Vec::new();
         for (number, device) in self.devices.iter().enumerate() {
             let id = format!("device-{number}");
@@ -87,13 +87,7 @@ impl Site {
 
     /// Waits until a server has heard of every device.
     pub async fn devices_are_known(&self, server: usize) {
-        let api = self.fleet.api(server);
-        wait_for("every device is known", PATIENCE, || async {
-            let rows = api.ask(Method::GET, "/api/v1/endpoints", None).await.ok()?.json;
-            let rows = rows.as_array()?;
-            (rows.len() == self.devices.len() && rows.iter().all(|row| row["state"] == "ok")).then_some(())
-        })
-        .await;
+        self.fleet.api(server).knows_endpoints(self.devices.len()).await;
     }
 
     /// Sends the notification through one server; gives what it answered.
@@ -110,16 +104,6 @@ impl Site {
         })
         .await;
     }
-}
-
-/// Enables a driver once it was found.
-pub async fn enable(api: &Api, driver: &str) {
-    wait_for("the driver is found", PATIENCE, || async {
-        let drivers = api.get("/api/v1/drivers").await;
-        drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
-    })
-    .await;
-    api.post(&format!("/api/v1/drivers/{driver}/enable"), json!({})).await;
 }
 
 async fn start(config: AlgoConfig) -> AlgoSim {

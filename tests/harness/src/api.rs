@@ -6,6 +6,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http_client::{Client, HttpError, Limits, Method, Options, Request};
 use serde_json::Value;
 
+use crate::wait_for;
+
+/// How long what must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Asks one server.
 #[derive(Clone)]
 pub struct Api {
@@ -72,6 +77,32 @@ impl Api {
     /// The server does not answer, or refuses.
     pub async fn put(&self, path: &str, body: Value) -> Value {
         self.good(Method::PUT, path, Some(body)).await
+    }
+
+    /// Enables a driver with these settings, once the server has found it.
+    ///
+    /// # Panics
+    /// It is not found in time, or refused.
+    pub async fn enable(&self, driver: &str, settings: Value) {
+        wait_for(&format!("the driver {driver} is found"), PATIENCE, || async {
+            let drivers = self.get("/api/v1/drivers").await;
+            drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
+        })
+        .await;
+        self.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+    }
+
+    /// Waits until the server has so many endpoints, and has heard well of each.
+    ///
+    /// # Panics
+    /// Not in time.
+    pub async fn knows_endpoints(&self, count: usize) {
+        wait_for(&format!("{count} endpoints are known and well"), PATIENCE, || async {
+            let rows = self.ask(Method::GET, "/api/v1/endpoints", None).await.ok()?.json;
+            let rows = rows.as_array()?;
+            (rows.len() == count && rows.iter().all(|row| row["state"] == "ok")).then_some(())
+        })
+        .await;
     }
 
     /// Posts nothing with an idempotency key.

@@ -49,13 +49,8 @@ impl Site {
 
     async fn configure(&self) {
         let api = self.fleet.api(0);
-        wait_for("the driver is found", PATIENCE, || async {
-            let drivers = api.get("/api/v1/drivers").await;
-            drivers["drivers"].as_array()?.iter().any(|found| found["id"] == ALGO).then_some(())
-        })
-        .await;
         // A hundred displays need not be looked at every five seconds by each of three servers.
-        api.post(&format!("/api/v1/drivers/{ALGO}/enable"), json!({"poll_seconds": 60})).await;
+        api.enable(ALGO, json!({"poll_seconds": 60})).await;
         let displays = self.displays.iter().enumerate().map(|(number, display)| {
             let (id, address) = (format!("display-{number}"), display.addr());
             let address = json!({
@@ -88,13 +83,7 @@ impl Site {
 
     /// Waits until a server has heard of every display.
     pub async fn displays_are_known(&self, server: usize) {
-        let api = self.fleet.api(server);
-        wait_for("every display is known", PATIENCE, || async {
-            let rows = api.ask(Method::GET, "/api/v1/endpoints", None).await.ok()?.json;
-            let rows = rows.as_array()?;
-            (rows.len() == self.displays.len() && rows.iter().all(|row| row["state"] == "ok")).then_some(())
-        })
-        .await;
+        self.fleet.api(server).knows_endpoints(self.displays.len()).await;
     }
 
     /// Begins to set off one activation after the other. `mark` tells this load's texts from those of others.

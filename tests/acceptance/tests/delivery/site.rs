@@ -23,12 +23,7 @@ impl Site {
         let options = FleetOptions { drivers: vec!["plugin-algo"], severable, ..FleetOptions::default() };
         let fleet = Fleet::start(options).await;
         let api = fleet.api(0);
-        wait_for("the driver is found", PATIENCE, || async {
-            let drivers = api.get("/api/v1/drivers").await;
-            drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == ALGO).then_some(())
-        })
-        .await;
-        api.post(&format!("/api/v1/drivers/{ALGO}/enable"), json!({"deadline_ms": 10_000})).await;
+        api.enable(ALGO, json!({"deadline_ms": 10_000})).await;
         let mut strobes = Vec::new();
         for number in 1..=STROBES {
             let strobe = AlgoSim::start(AlgoConfig::light("8128")).await.expect("the simulated strobe starts");
@@ -50,12 +45,7 @@ impl Site {
         api.post("/api/v1/notifications", notification).await;
         fleet.in_step().await;
         for server in 0..fleet.servers.len() {
-            let api = fleet.api(server);
-            wait_for("the devices are known on every server", PATIENCE, || async {
-                let rows = api.get("/api/v1/endpoints").await.as_array()?.clone();
-                (rows.len() == STROBES && rows.iter().all(|row| row["state"] == "ok")).then_some(())
-            })
-            .await;
+            fleet.api(server).knows_endpoints(STROBES).await;
         }
         Site { fleet, strobes }
     }

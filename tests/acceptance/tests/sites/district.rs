@@ -64,12 +64,7 @@ impl District {
         for (id, name, servers) in orders {
             api.put(&format!("/api/v1/groups/{id}"), json!({"name": name, "servers": servers})).await;
         }
-        wait_for("the driver is found", LONG, || async {
-            let drivers = api.get("/api/v1/drivers").await;
-            drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == DRIVER).then_some(())
-        })
-        .await;
-        api.post(&format!("/api/v1/drivers/{DRIVER}/enable"), json!({})).await;
+        api.enable(DRIVER, json!({})).await;
         for (bell, group) in
             [("office-bell", "DEFAULT"), ("elementary-bell", "elementary-group"), ("high-bell", "high-group")]
         {

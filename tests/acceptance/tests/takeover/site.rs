@@ -30,13 +30,7 @@ impl Site {
     pub async fn start_with_hold(seconds: u32) -> Site {
         let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::default() }).await;
         let api = fleet.api(0);
-        wait_for("the driver is found", Duration::from_secs(20), || async {
-            let drivers = api.get("/api/v1/drivers").await;
-            let found = drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == DRIVER);
-            found.then_some(())
-        })
-        .await;
-        api.post(&format!("/api/v1/drivers/{DRIVER}/enable"), json!({})).await;
+        api.enable(DRIVER, json!({})).await;
         for number in 1..=ENDPOINTS {
             let endpoint = json!({
                 "id": format!("file-{number}"), "name": format!("File {number}"), "driver": DRIVER,

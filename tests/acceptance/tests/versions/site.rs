@@ -32,12 +32,7 @@ impl Site {
     pub async fn with(options: FleetOptions) -> Site {
         let site = Site { fleet: Fleet::start(options).await };
         let api = site.fleet.api(0);
-        wait_for("the driver is found", PATIENCE, || async {
-            let drivers = api.get("/api/v1/drivers").await;
-            drivers["drivers"].as_array()?.iter().any(|driver| driver["id"] == DRIVER).then_some(())
-        })
-        .await;
-        api.post(&format!("/api/v1/drivers/{DRIVER}/enable"), json!({})).await;
+        api.enable(DRIVER, json!({})).await;
         let endpoint = json!({"id": "file", "name": "File", "driver": DRIVER, "address": {"file": "page.txt"}});
         api.post("/api/v1/endpoints", endpoint).await;
         let page = json!({"id": "page", "name": "Page", "endpoints": ["file"], "message": {"title": "Page", "body": "To all", "hold_seconds": 1}});
