@@ -8,6 +8,7 @@ use plugin_cap::wire::{self, Hint};
 use tokio::time::sleep;
 
 use crate::{
+    address,
     options::Options,
     retime::retime,
     show::{Shown, Verdict},
@@ -39,22 +40,8 @@ impl Site {
         };
         let before = self.quiet().await;
         let mut verdicts = self.judged(&name, &bytes, 0).await;
-        let over = Verdict::sending(&verdicts) == 0 && verdicts.iter().any(|verdict| verdict.word == "expired");
-        if over && let Some(copy) = retime(&bytes, now_ms()) {
-            println!(
-                "   It is over: its newest alert was sent {}. A copy follows in which every time is {} days later,",
-                Timestamp::from_millisecond(copy.newest_ms).map_or_else(|_| "?".to_owned(), |time| time.to_string()),
-                copy.by_ms / 86_400_000,
-            );
-            println!("   as if it were sent at this moment:");
-            verdicts = self.judged(&format!("current-{name}"), &copy.bytes, 0).await;
-        }
-        let sending = Verdict::sending(&verdicts);
-        if sending == 0 {
-            println!("   Nothing is sent for it; the lines above say why.");
-            return Shown::default();
-        }
-        self.outcome(0, &before, sending).await
+        self.if_over(&name, &bytes, &mut verdicts).await;
+        self.come_of_it(&before, &verdicts).await
     }
 
     /// What stands at an address, fetched by the driver of every server.
@@ -76,14 +63,37 @@ impl Site {
             }
             lines = more;
         }
-        let verdicts = Verdict::read(&lines);
+        let mut verdicts = Verdict::read(&lines);
         print(&verdicts, verdicts.len());
-        let sending = Verdict::sending(&verdicts);
+        // Brought again rather than kept from before: what stands there may have changed since.
+        if let Ok(bytes) = address::fetch(url).await {
+            self.if_over("alerts.xml", &bytes, &mut verdicts).await;
+        }
+        self.come_of_it(&before, &verdicts).await
+    }
+
+    /// Where all that an alert lacks is that it is not over, a copy that is not is judged in its place.
+    async fn if_over(&self, name: &str, bytes: &[u8], verdicts: &mut Vec<Verdict>) {
+        let over = Verdict::sending(verdicts) == 0 && verdicts.iter().any(|verdict| verdict.word == "expired");
+        if over && let Some(copy) = retime(bytes, now_ms()) {
+            println!(
+                "   It is over: its newest alert was sent {}. A copy follows in which every time is {} days later,",
+                Timestamp::from_millisecond(copy.newest_ms).map_or_else(|_| "?".to_owned(), |time| time.to_string()),
+                copy.by_ms / 86_400_000,
+            );
+            println!("   as if it were sent at this moment:");
+            *verdicts = self.judged(&format!("current-{name}"), &copy.bytes, 0).await;
+        }
+    }
+
+    /// What was sent for these verdicts.
+    async fn come_of_it(&self, before: &BTreeSet<String>, verdicts: &[Verdict]) -> Shown {
+        let sending = Verdict::sending(verdicts);
         if sending == 0 {
             println!("   Nothing is sent for it; the lines above say why.");
             return Shown::default();
         }
-        self.outcome(0, &before, sending).await
+        self.outcome(0, before, sending).await
     }
 
     /// Puts a file where every server looks, and prints what the driver of one of them makes of it.

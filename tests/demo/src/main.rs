@@ -4,6 +4,7 @@
 //! or with `--cap` whatever a file, a folder or an address holds. With `--once` it ends when all of that has happened, with
 //! exit status 0 only then. Otherwise the site stays up for the browser until Ctrl-C.
 
+mod address;
 mod alerts;
 mod options;
 mod retime;
@@ -28,6 +29,12 @@ async fn main() -> ExitCode {
     if options.help {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
+    }
+    if let Source::Address(url) = &options.source
+        && let Err(reason) = address::fetch(url).await
+    {
+        eprintln!("demo: {reason}");
+        return ExitCode::FAILURE;
     }
     println!("building the server and its drivers (the first time takes some minutes) ...");
     let mut site = Site::start(&options).await;

@@ -8,8 +8,9 @@ cargo demo [-- OPTIONS]
 
   --once       end by itself; exit status 0 only if everything happened
   --cap WHAT   take the alerts of a file, of every file in a folder, or at an http(s) address, in place of our own warning:
-               CAP 1.0 to 1.2, Atom, RSS, GeoJSON of the National Weather Service, EDXL-DE. Alerts of files that are over are
-               shown as such, and then a copy is taken in which every time is moved forward to this moment
+               CAP 1.0 to 1.2, Atom, RSS, GeoJSON of the National Weather Service, EDXL-DE. Alerts that are over are shown
+               as such, and then a copy is taken in which every time is moved forward to this moment (not where a feed only
+               links to its alerts)
   --tests      also act on alerts that are tests, exercises or restricted
   --help       this text";
 

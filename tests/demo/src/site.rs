@@ -8,7 +8,7 @@ use std::{
 };
 
 use devices::{AlgoConfig, AlgoSim, algo::Logged};
-use harness::{ADMIN, Fleet, FleetOptions, PASSWORD, wait_for};
+use harness::{ADMIN, Fleet, FleetOptions, PASSWORD};
 use http_client::{Client, Method, Request};
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ const POST_TOKEN: &str = "demo-token-for-posted-alerts";
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// This moment.
+#[expect(clippy::disallowed_methods, reason = "the demo asks here")]
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -58,12 +59,7 @@ impl Site {
     async fn configure(&self, options: &Options) {
         let api = self.fleet.api(0);
         for (driver, settings) in [(ALGO, json!({})), (CAP, json!({"post_token": POST_TOKEN}))] {
-            wait_for("the drivers are found", PATIENCE, || async {
-                let drivers = api.get("/api/v1/drivers").await;
-                drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
-            })
-            .await;
-            api.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+            api.enable(driver, settings).await;
         }
         for (id, name, sim, what) in [
             ("hall-speaker", "Hall speaker", &self.speaker, "zone"),
@@ -89,13 +85,7 @@ impl Site {
         api.post("/api/v1/notifications", notification).await;
         self.fleet.in_step().await;
         for server in 0..self.fleet.servers.len() {
-            let api = self.fleet.api(server);
-            wait_for("the devices are known on every server", PATIENCE, || async {
-                let rows = api.get("/api/v1/endpoints").await;
-                let rows = rows.as_array()?.clone();
-                (rows.len() == 2 && rows.iter().all(|row| row["state"] == "ok")).then_some(())
-            })
-            .await;
+            self.fleet.api(server).knows_endpoints(2).await;
         }
     }
 
