@@ -113,9 +113,11 @@ impl Site {
     pub async fn answered_by(&self, role: &str) -> Duration {
         let begun = Instant::now();
         wait_for(&format!("answers of the {role}"), PATIENCE, || async {
-            let address = format!("{}:8080", self.address);
-            let asked = tokio::task::spawn_blocking(move || ask(&address, STATUS, GLANCE)).await.expect("no panic");
-            asked.ok().filter(|(status, body)| *status == 200 && body.starts_with(role)).map(drop)
+            said(&format!("{}:8080", self.address))
+                .await
+                .ok()
+                .filter(|(status, body)| *status == 200 && body.starts_with(role))
+                .map(drop)
         })
         .await;
         begun.elapsed()
@@ -132,6 +134,12 @@ impl Drop for Site {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the status URL says at an address, asked without much patience.
+pub async fn said(address: &str) -> std::io::Result<(u16, String)> {
+    let address = address.to_owned();
+    tokio::task::spawn_blocking(move || ask(&address, STATUS, GLANCE)).await.expect("asking does not panic")
 }
 
 /// One request on a connection of its own.
@@ -154,6 +162,7 @@ pub struct Caller {
 }
 
 impl Caller {
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own, which asks as a person would")]
     fn start(address: String) -> Caller {
         let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<String>>>::default());
         let (stopped, failures) = (stop.clone(), failed.clone());

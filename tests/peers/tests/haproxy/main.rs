@@ -5,6 +5,7 @@ mod balancer;
 
 use balancer::{Caller, Site, installed};
 use http_client::{Client, Options, Request, Trust};
+use serde_json::json;
 
 /// Says how long it took, and how the caller fared.
 fn told(what: &str, took: std::time::Duration, caller: Caller) -> Vec<String> {
@@ -129,4 +130,58 @@ async fn a_bare_tls_greeting_counts_as_up_and_https_passes_through_to_the_site_i
     // What balancers do to the port every two seconds is no news.
     let log = site.fleet.servers[0].log();
     assert!(!log.contains("handshake"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_a_deprovisioned_server_is_sent_nobody_until_it_has_joined_again() {
+    if installed() {
+        deprovisioned("published.cfg").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recommended_a_deprovisioned_server_is_sent_nobody_over_https_either() {
+    if installed() {
+        let site = deprovisioned("recommended.cfg").await;
+        site.server_is("s2_https", "UP").await;
+    }
+}
+
+/// The secondary is removed for good and joins again. What it says in between is 503, and that is never mistaken for standing by.
+async fn deprovisioned(file: &str) -> Site {
+    let mut site = Site::start(file).await;
+    site.answered_by("Primary").await;
+    let caller = site.caller();
+    let begun = std::time::Instant::now();
+    let api = site.fleet.api(0);
+    let servers = api.get("/api/v1/servers").await;
+    let mut rows = servers.as_array().expect("a list").iter();
+    let secondary = rows.find(|row| row["name"] == "pa-2").expect("it is enrolled")["id"].clone();
+    let path = format!("/api/v1/servers/{}/deprovision", secondary.as_str().expect("an id"));
+    api.post(&path, json!({"confirm": "pa-2"})).await;
+    site.server_is("s2_http", "DOWN").await;
+    let took = begun.elapsed();
+    if file == "recommended.cfg" {
+        site.server_is("s2_https", "DOWN").await;
+    }
+    // It has started anew without what it held by then, and stays out.
+    let direct = format!("{}:8080", site.fleet.servers[1].address);
+    let (status, line) = balancer::said(&direct).await.expect("it still answers the balancer");
+    assert_eq!((status, line.as_str()), (503, "Secondary Deprovisioned\n"));
+    assert_eq!(told(&format!("{file}, deprovisioned"), took, caller), [] as [String; 0]);
+
+    // With the primary gone too, nobody answers: a server that sends nothing is no stand-in.
+    site.fleet.servers[0].kill();
+    site.server_is("s1_http", "DOWN").await;
+    let (status, body) = balancer::said(&format!("{}:8080", site.address)).await.expect("the balancer itself answers");
+    assert_eq!(status, 503, "{body}");
+    assert!(!body.starts_with("Secondary"), "{body}");
+
+    site.fleet.servers[0].start();
+    site.answered_by("Primary").await;
+    site.fleet.join(1, 0).expect("fresh credentials let it in again");
+    site.server_is("s2_http", "UP").await;
+    site.fleet.servers[0].kill();
+    site.answered_by("Secondary").await;
+    site
 }
