@@ -4,6 +4,7 @@
 //! ([`event`]) and what can be asked for ([`effect`]), then [`node`], which turns the one into the other. `DESIGN.md` beside
 //! the manifest says why it is built so.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 #![deny(missing_docs)]
 
 mod accept;

@@ -33,8 +33,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Checks a library at this level (1 to 3) and those below it, with these settings or, without any, with an empty object.
 pub async fn run(file: &Path, settings: Option<Value>, level: u8, worker: (PathBuf, Vec<String>)) -> Report {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    replay(file, settings, level, worker, since.as_micros() as u64).await
+    replay(file, settings, level, worker, crate::now_ms() as u64).await
 }
 
 /// The same with random documents made from this seed.

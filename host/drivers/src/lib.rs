@@ -5,6 +5,8 @@
 //! [`worker`] are the worker's side, [`process`] is the host's end of one worker (`outbox` its way there), [`guard`] keeps one driver running, and
 //! [`Drivers`] is what the rest of the server calls.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
+
 pub mod check;
 pub mod files;
 pub mod find;
@@ -206,6 +208,7 @@ pub enum DriverEvent {
 }
 
 /// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the crate asks here")]
 pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as i64

@@ -60,6 +60,7 @@ pub enum FromWorker {
 }
 
 /// Runs the role. The library's path is the only argument; the socket is the standard input.
+#[expect(clippy::print_stderr, reason = "the host reads what a worker says there, and writes it to its log")]
 pub fn main(path: &Path) -> ExitCode {
     let socket = match take_socket() {
         Ok(socket) => socket,
@@ -160,6 +161,7 @@ fn end_with_the_host(socket: &UnixStream) -> std::io::Result<()> {
 }
 
 /// No exit handlers, which might be the driver's and might hang.
+#[expect(clippy::disallowed_methods, reason = "a signal that does not arrive must not leave a worker behind")]
 fn end() -> ! {
     let _ = kill(Pid::this(), Signal::SIGKILL);
     std::process::abort()

@@ -4,6 +4,8 @@
 //! [`engine`] (the one paced sender), [`receiver`] and [`witness`] (what is on the network). Everything here is blocking and
 //! free of any async runtime; nothing here decides what is sent to whom.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
+
 pub mod codec;
 pub mod dtmf;
 pub mod engine;

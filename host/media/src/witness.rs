@@ -168,6 +168,10 @@ impl Drop for Witness {
 ///
 /// # Errors
 /// A group cannot be joined.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "listening is waiting on the caller's own thread: there is no condition to wait for"
+)]
 pub fn listen(
     groups: &[SocketAddrV4],
     interface: Ipv4Addr,
@@ -177,7 +181,6 @@ pub fn listen(
     for group in groups {
         witness.watch(*group)?;
     }
-    // Listening is waiting: there is no condition to wait for.
     thread::sleep(time);
     Ok(groups.iter().map(|group| (*group, witness.heard(*group, Duration::MAX))).collect())
 }

@@ -4,6 +4,8 @@
 //! Four files, so that none waits for another: `config.db` (replicated), `activations.db` (in flight), `history.db` (what
 //! happened), `local.db` (never replicated, never in a backup). All are synced at every commit.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
+
 pub mod activations;
 pub mod change;
 mod db;

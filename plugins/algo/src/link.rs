@@ -69,7 +69,7 @@ pub(crate) struct Shared {
 
 /// A nonce that no earlier run of the driver has used: it starts at the time of day.
 pub(crate) fn first_nonce() -> AtomicU64 {
-    AtomicU64::new(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64 / 1000))
+    AtomicU64::new(since_1970().as_micros() as u64)
 }
 
 impl Link {
@@ -303,5 +303,10 @@ fn reason(error: &HttpError) -> Reason {
 
 /// Our own clock, in Unix seconds.
 fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    since_1970().as_secs() as i64
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver asks here")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -93,6 +93,7 @@ impl Trust {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "judged here")]
 fn judged(
     builder: ConfigBuilder<ClientConfig, WantsVerifier>,
     wanted: Wanted,

@@ -1,5 +1,6 @@
 //! `cargo perf`: lists the benchmarks. `cargo perf NAME` runs one: text for people, and as its last line one JSON object
 //! `{"bench":NAME,"figures":{...},"goals":{...},"peer":{...}}`.
+#![expect(clippy::disallowed_methods, reason = "measures beside programs of others, on threads of its own")]
 
 mod cap;
 mod endpoints;

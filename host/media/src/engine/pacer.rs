@@ -75,8 +75,11 @@ impl Pacer {
             self.finish();
             let next = self.running.iter().map(|running| running.stream.deadline()).min();
             if let Err(error) = self.wake.wait(next) {
-                // Without a timer the next best thing keeps audio going.
                 tracing::error!(%error, "the audio sender's timer failed; it sleeps in coarse steps");
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a thread of its own; without a timer this keeps audio going"
+                )]
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

@@ -105,6 +105,7 @@ pub fn speak(command: &[String], text: &str, timeout: Duration) -> Result<Clip, 
         match child.0.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if left(deadline).is_zero() => return Err(slow()),
+            #[expect(clippy::disallowed_methods, reason = "speech is made on a thread for blocking work")]
             Ok(None) => thread::sleep(Duration::from_millis(2)),
             Err(source) => return Err(SpeechError::Start { program: program.clone(), source }),
         }

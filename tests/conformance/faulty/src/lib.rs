@@ -56,6 +56,7 @@ impl Driver for Faulty {
     type Trigger = Never;
     const CAPABILITIES: &'static [&'static str] = &[capability::DELIVER];
 
+    #[expect(clippy::disallowed_methods, reason = "what a vendor may do to us")]
     fn open(_: Host, settings: Settings) -> Result<Faulty, Failure> {
         match settings.fault {
             Fault::OpenFails => return Err(Failure::new("refused", "the amplifier at 10.0.0.9 has no licence")),
@@ -67,6 +68,7 @@ impl Driver for Faulty {
         Ok(Faulty { fault: settings.fault, leaked: Mutex::default() })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "what a vendor may do to us")]
     async fn begin(self: Arc<Self>, activation: Activation<Endpoint>) -> Result<Vec<Delivered>, Failure> {
         match self.fault {
             // What a wild pointer comes to, without needing one. Twice, because the Rust runtime takes the first one for a
@@ -94,6 +96,7 @@ impl Driver for Faulty {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "hangs for ever, on purpose")]
 fn forever() -> ! {
     loop {
         thread::sleep(Duration::from_secs(3600));

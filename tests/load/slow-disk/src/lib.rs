@@ -21,6 +21,7 @@ pub unsafe extern "C" fn fdatasync(file: c_int) -> c_int {
     late(SYS_fdatasync, file)
 }
 
+#[expect(clippy::disallowed_methods, reason = "being slow is its purpose")]
 fn late(call: c_long, file: c_int) -> c_int {
     let text = std::env::var_os("SLOW_DISK").and_then(|file| std::fs::read_to_string(file).ok());
     if let Some(ms) = text.and_then(|text| text.trim().parse().ok()) {
