@@ -64,7 +64,7 @@ fn check_at(root: &Value, schema: &Value, path: &str, depth: usize, problems: &m
         "integer" | "number" => &["minimum", "maximum", "multipleOf"],
         "boolean" => &[],
         "array" => &["items", "minItems", "maxItems", "uniqueItems"],
-        "object" => &["properties", "required", "additionalProperties"],
+        "object" => &["properties", "required", "additionalProperties", "x-order"],
         other => {
             problems.push(problem(path, &format!("type {other} cannot be shown in a form")));
             return;
@@ -78,7 +78,13 @@ fn check_at(root: &Value, schema: &Value, path: &str, depth: usize, problems: &m
     match kind {
         "object" if depth >= DEPTH => problems.push(problem(path, "objects may be nested once only")),
         "object" => {
-            for (name, inner) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let properties = map.get("properties").and_then(Value::as_object);
+            for listed in map.get("x-order").and_then(Value::as_array).into_iter().flatten() {
+                if listed.as_str().is_none_or(|name| properties.is_none_or(|known| !known.contains_key(name))) {
+                    problems.push(problem(path, &format!("x-order names {listed}, which is no property")));
+                }
+            }
+            for (name, inner) in properties.into_iter().flatten() {
                 check_at(root, inner, &format!("{path}/{name}"), depth + 1, problems);
             }
         }

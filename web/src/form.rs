@@ -1,6 +1,9 @@
 //! Forms as templates draw them: one kind of list for our own forms and for those that a driver's schema describes.
 
-use crate::needs::{FieldProblem, Problem};
+use crate::{
+    needs::{FieldProblem, Problem},
+    words,
+};
 
 /// A form: its fields in order, and what was wrong with the last try.
 #[derive(Debug, Clone, Default, askama::Template)]
@@ -36,6 +39,13 @@ pub enum Item {
     },
     /// Ends the frame.
     Close,
+    /// Begins what is folded away.
+    Fold {
+        /// Something in it is set, or wrong.
+        open: bool,
+    },
+    /// Ends what is folded away.
+    Unfold,
     /// A field.
     Field(FormField),
 }
@@ -157,6 +167,12 @@ impl Form {
         if problem.fields.is_empty() {
             self.summary.push(Mistake { label: String::new(), id: String::new(), message: problem.detail.clone() });
         }
+        for item in &mut self.items {
+            // What is wrong must be seen.
+            if let Item::Fold { open } = item {
+                *open = true;
+            }
+        }
         for FieldProblem { path, message } in &problem.fields {
             // A problem inside a list is shown at the list.
             let holds = |field: &&mut FormField| path == &field.name || path.starts_with(&format!("{}/", field.name));
@@ -176,7 +192,7 @@ impl Form {
     fn fields_mut(&mut self) -> impl Iterator<Item = &mut FormField> {
         self.items.iter_mut().filter_map(|item| match item {
             Item::Field(field) => Some(field),
-            Item::Open { .. } | Item::Close => None,
+            _ => None,
         })
     }
 }
@@ -239,7 +255,6 @@ pub fn element_id(name: &str) -> String {
 
 /// "must be 1 or more" beside a field reads as "Must be 1 or more."
 fn sentence(message: &str) -> String {
-    let mut letters = message.chars();
-    let text: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let text = words::sentence(message);
     if text.ends_with('.') { text } else { text + "." }
 }

@@ -147,6 +147,10 @@ pub enum TextSize {
 
 /// One endpoint: a device, and what is used of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-order" = [
+    "host", "port", "scheme", "auth", "password", "certificate", "what", "zone", "volume_db", "tone", "repeat", "announcement",
+    "pattern", "colour", "brightness", "slide", "text_size"
+]))]
 pub struct Endpoint {
     /// Host name or IP address of the device.
     #[schemars(length(min = 1, max = 253))]
@@ -157,9 +161,11 @@ pub struct Endpoint {
     pub port: Option<u16>,
     /// How the device is reached.
     #[serde(default)]
+    #[schemars(title = "How it is reached")]
     pub scheme: Scheme,
     /// Authentication method that is chosen on the device.
     #[serde(default)]
+    #[schemars(title = "Authentication")]
     pub auth: Auth,
     /// RESTful API password of the device.
     #[serde(default)]
@@ -169,8 +175,10 @@ pub struct Endpoint {
     /// devices make their own.
     #[serde(default)]
     #[schemars(length(max = 120))]
+    #[schemars(title = "Certificate's fingerprint")]
     pub certificate: String,
     /// What is used of the device.
+    #[schemars(title = "What is used")]
     pub what: What,
     /// For sound: number of the multicast zone on the device. Empty: priority call for emergencies and alerts, music for music,
     /// all call for the rest.
@@ -180,9 +188,11 @@ pub struct Endpoint {
     /// For a stored tone: its file name on the device, such as chime.wav. Empty: one that fits the urgency.
     #[serde(default)]
     #[schemars(length(max = 200))]
+    #[schemars(title = "Stored tone")]
     pub tone: String,
     /// For a stored tone: how often it plays.
     #[serde(default)]
+    #[schemars(title = "How often the tone plays")]
     pub repeat: Repeat,
     /// For a stored emergency announcement: its number.
     #[serde(default)]
@@ -191,6 +201,7 @@ pub struct Endpoint {
     /// For a strobe: the pattern's number on this model. Empty: one that fits the urgency.
     #[serde(default)]
     #[schemars(range(min = 0, max = 15))]
+    #[schemars(title = "Strobe pattern")]
     pub pattern: Option<u8>,
     /// For a strobe: its colour.
     #[serde(default)]
@@ -209,6 +220,7 @@ pub struct Endpoint {
     /// as the device is set.
     #[serde(default)]
     #[schemars(range(min = -45, max = 0), extend("multipleOf" = 3))]
+    #[schemars(title = "Volume, in dB")]
     pub volume_db: Option<i8>,
 }
 

@@ -13,6 +13,7 @@ use crate::{
 /// Once for the driver.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("x-order" = ["contact", "post_token", "allow_self_signed", "link_hosts", "test_codes"]))]
 pub struct Settings {
     /// Contact that feeds are told, a mail address or a web page: the National Weather Service refuses those who give none.
     #[schemars(length(max = 200))]
@@ -21,8 +22,10 @@ pub struct Settings {
     #[schemars(extend("writeOnly" = true, "format" = "password"))]
     pub post_token: String,
     /// Accept feeds whose certificate no known authority has signed.
+    #[schemars(title = "Allow self-signed certificates")]
     pub allow_self_signed: bool,
     /// Hosts besides a feed's own from which alerts that the feed links to are fetched, one a line.
+    #[schemars(title = "Hosts that feeds may link to")]
     pub link_hosts: Vec<String>,
     /// Event codes that are tests whatever the status says, one a line.
     pub test_codes: Vec<String>,
@@ -132,6 +135,10 @@ impl From<Outline> for String {
 /// What one trigger watches for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("x-order" = [
+    "url", "nws", "folder", "posted", "sets", "events", "severity", "places", "site", "updates", "stop", "all_clear", "tests",
+    "quiet_minutes"
+]))]
 pub struct TriggerSettings {
     /// Folder on each server in which files with alerts appear. Empty: none.
     pub folder: String,
@@ -139,27 +146,38 @@ pub struct TriggerSettings {
     pub delete_files: bool,
     /// National Weather Service: a state such as TX, a zone such as TXZ119, or a point such as 32.78,-96.80. Empty: none.
     #[schemars(length(max = 40))]
+    #[schemars(title = "National Weather Service")]
     pub nws: String,
     /// Address of a feed or of a single alert. {since} in it becomes the time of the last success. Empty: none.
+    #[schemars(title = "Address of a feed")]
     pub url: String,
     /// How often an address is asked, in seconds.
     #[schemars(range(min = 15, max = 86400))]
+    #[schemars(title = "Asked every, in seconds")]
     pub poll_seconds: u32,
     /// Also take alerts that are posted to this server.
+    #[schemars(title = "Posted alerts")]
     pub posted: bool,
     /// Kinds of events to act on. None here and none below: all events.
+    #[schemars(title = "Kinds of events")]
     pub sets: Vec<Set>,
     /// Further events by name, one a line, such as Flash Flood Warning; * stands for anything.
+    #[schemars(title = "Further events by name")]
     pub events: Vec<String>,
     /// Further events by code, one a line, such as TOR, or with its list, such as SAME=CAE.
+    #[schemars(title = "Further events by code")]
     pub codes: Vec<String>,
     /// Least severity.
+    #[schemars(title = "Least severity")]
     pub severity: LeastSeverity,
     /// Least urgency.
+    #[schemars(title = "Least urgency")]
     pub urgency: LeastUrgency,
     /// Least certainty.
+    #[schemars(title = "Least certainty")]
     pub certainty: LeastCertainty,
     /// Let an unknown severity, urgency or certainty pass a least level.
+    #[schemars(title = "Unknown levels pass")]
     pub unknown_passes: bool,
     /// Places to act on by code, one a line: a state (TX), county (048113), zone (TXZ119), SGC:3506008, EMMA_ID:UK113.
     /// None here and no site: everywhere.
@@ -170,11 +188,14 @@ pub struct TriggerSettings {
     pub site: Site,
     /// Also act when the shape comes this near to the site, in kilometres.
     #[schemars(range(min = 0, max = 500))]
+    #[schemars(title = "Distance from the site, in kilometres")]
     pub site_km: f64,
     /// Outline of the site in place of a point: latitude,longitude of each corner, parted by spaces.
     #[schemars(with = "String")]
+    #[schemars(title = "Outline of the site")]
     pub site_outline: Outline,
     /// Act on alerts that do not say where in a way that can be compared.
+    #[schemars(title = "Unknown areas pass")]
     pub unknown_area_passes: bool,
     /// Senders to act on, one a line; @noaa.gov stands for everybody there. None: all.
     pub senders: Vec<String>,
@@ -185,27 +206,35 @@ pub struct TriggerSettings {
     /// Leave out alerts that are not meant for these channels (BLOCKCHANNEL), one a line, such as PUBLIC.
     pub channels: Vec<String>,
     /// Act on alerts of scope Restricted and Private too.
+    #[schemars(title = "Act on restricted alerts")]
     pub restricted: bool,
     /// Also act on tests and exercises.
+    #[schemars(title = "Act on tests")]
     pub tests: bool,
     /// Begin the text of a test or exercise with the word TEST or EXERCISE.
+    #[schemars(title = "Say that it is a test")]
     pub test_words: bool,
     /// Language of the text, such as en-US, where an alert has several.
     #[schemars(length(max = 35))]
     pub language: String,
     /// Send again when an alert is updated.
+    #[schemars(title = "Send updates")]
     pub updates: bool,
     /// Stop what was sent when the alert is cancelled, has ended or no longer covers the place.
+    #[schemars(title = "Stop when it is over")]
     pub stop: bool,
     /// Send the text that says that the danger is over.
+    #[schemars(title = "Send the all-clear")]
     pub all_clear: bool,
     /// Wait until the hazard begins, instead of sending the warning of it at once.
+    #[schemars(title = "Wait for the onset")]
     pub at_onset: bool,
     /// Hold back the same event for the same area from the same sender for so many minutes. Tornadoes are never held back.
     #[schemars(range(min = 0, max = 1440))]
     pub quiet_minutes: u32,
     /// How long an alert that names no end is good for, in hours.
     #[schemars(range(min = 1, max = 168))]
+    #[schemars(title = "Without an end good for, in hours")]
     pub default_hours: u32,
 }
 

@@ -26,6 +26,8 @@ pub struct Field {
     pub secret: bool,
     /// Shown, not changed.
     pub read_only: bool,
+    /// The author names what is needed first, and this is not among it.
+    pub more: bool,
     /// Its own schema, with shared definitions at hand.
     pub schema: Value,
 }
@@ -53,20 +55,25 @@ pub enum Kind {
     Json,
 }
 
-/// The fields of an object's schema, in the schema's order of `required` first where the document does not keep an order.
+/// The fields of an object's schema: in the order that its author gives with `x-order`, else what is required first.
 pub fn fields(schema: &Value) -> Vec<Field> {
     read(&resolve(schema, schema, 0).0, schema, 0)
 }
 
 fn read(schema: &Value, root: &Value, depth: u32) -> Vec<Field> {
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let names = |key: &str| schema[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
+    let (required, order) = (names("required"), names("x-order"));
     let mut fields: Vec<Field> = properties
         .iter()
         .map(|(name, property)| field(name, property, root, required.contains(&name.as_str()), depth))
         .collect();
-    // A document's objects are kept by key; `required` is a list and keeps the author's order.
-    fields.sort_by_key(|field| required.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
+    // A document's objects are kept by key; these two are lists and keep the author's order.
+    let first = if order.is_empty() { &required } else { &order };
+    fields.sort_by_key(|field| first.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
+    for field in &mut fields {
+        field.more = !order.is_empty() && !order.contains(&field.name.as_str());
+    }
     fields
 }
 
@@ -87,7 +94,8 @@ fn field(name: &str, property: &Value, root: &Value, required: bool, depth: u32)
     if let (Some(object), Some(definitions)) = (schema.as_object_mut(), root.get("$defs")) {
         object.insert("$defs".to_owned(), definitions.clone());
     }
-    Field { name: name.to_owned(), title, help, kind, required, optional, default, secret, read_only, schema }
+    let more = false;
+    Field { name: name.to_owned(), title, help, kind, required, optional, default, secret, read_only, more, schema }
 }
 
 /// `poll_seconds` reads as "Poll seconds".

@@ -14,7 +14,20 @@ const OPEN_CHOICES: usize = 3;
 
 /// The fields for `value`, their posted names below `below` (such as `/settings`). Without a value the defaults are shown.
 pub fn items(schema: &Value, value: &Value, below: &str) -> Vec<Item> {
-    draw(&fields(schema), value, below)
+    let fields = fields(schema);
+    let (first, more): (Vec<Field>, Vec<Field>) = fields.into_iter().partition(|field| !field.more);
+    let mut items = draw(&first, value, below);
+    if !more.is_empty() {
+        items.push(Item::Fold { open: more.iter().any(|field| is_set(field, value.get(&field.name))) });
+        items.extend(draw(&more, value, below));
+        items.push(Item::Unfold);
+    }
+    items
+}
+
+/// Whether a field holds something else than it would by itself.
+fn is_set(field: &Field, present: Option<&Value>) -> bool {
+    present.is_some_and(|value| !value.is_null() && *value != field.default)
 }
 
 fn draw(fields: &[Field], value: &Value, below: &str) -> Vec<Item> {
@@ -54,8 +67,8 @@ fn draw_field(field: &Field, name: String, present: Option<&Value>) -> FormField
         Kind::Text(_) | Kind::Integer | Kind::Number | Kind::Object(_) => Control::Line(line(field)),
     };
     let help = match field.kind {
-        Kind::List if field.help.is_empty() => "One a line.".to_owned(),
-        Kind::List => format!("{} One a line.", field.help),
+        Kind::List if field.help.to_lowercase().contains("one a line") => field.help.clone(),
+        Kind::List => format!("{} One a line.", field.help).trim_start().to_owned(),
         _ => field.help.clone(),
     };
     let changed = present.is_some_and(|value| !field.default.is_null() && *value != field.default);
@@ -227,6 +240,26 @@ mod tests {
         assert!(wrong.is_empty());
         assert_eq!(posted, value);
         assert!(check(&schema(), &posted, true).is_empty());
+    }
+
+    #[test]
+    fn what_the_author_names_comes_first_and_the_rest_is_folded_until_it_is_set_or_wrong() {
+        let mut schema = schema();
+        schema["x-order"] = json!(["zones", "host"]);
+        let names = |items: &[Item]| -> Vec<String> {
+            let name = |item: &Item| match item {
+                Item::Field(field) => field.name.clone(),
+                Item::Fold { open } => format!("fold {open}"),
+                _ => "frame".to_owned(),
+            };
+            items.iter().map(name).collect()
+        };
+        let drawn = items(&schema, &json!({"host": "a", "port": 80}), "");
+        assert_eq!(names(&drawn)[..4], ["/zones", "/host", "fold false", "/days"]);
+        assert_eq!(names(&items(&schema, &json!({"host": "a", "port": 81}), ""))[2], "fold true");
+        let wrong = crate::needs::Problem::invalid(vec![FieldProblem::new("/port", "must be smaller")]);
+        let again = crate::form::Form::new(drawn).with_problem(&wrong);
+        assert_eq!(names(&again.items)[2], "fold true");
     }
 
     #[test]
