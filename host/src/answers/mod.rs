@@ -6,11 +6,13 @@ mod balancer;
 mod configure;
 pub(crate) mod drivers;
 mod groups;
+mod logs;
 mod own;
 mod phones;
 mod redundancy;
 mod sending;
 mod sent;
+mod sent_detail;
 mod servers;
 mod status;
 mod switch;
@@ -89,13 +91,13 @@ impl Needs for Answers {
         Box::pin(async move { sent::page(&self.0, query).await })
     }
     fn sent_detail(&self, activation: ActivationId) -> Answer<'_, SentDetail> {
-        Box::pin(async move { sent::detail(&self.0, activation).await })
+        Box::pin(async move { sent_detail::detail(&self.0, activation).await })
     }
     fn senders(&self) -> Answer<'_, Vec<Sender>> {
         Box::pin(async { sent::senders(&self.0).await })
     }
     fn log(&self, log: Log, limit: u32) -> Answer<'_, Vec<LogLine>> {
-        Box::pin(async move { sent::log(&self.0, log, limit).await })
+        Box::pin(async move { logs::log(&self.0, log, limit).await })
     }
     fn send(&self, by: Actor, request: SendRequest) -> Answer<'_, Accepted> {
         Box::pin(async move { sending::send(&self.0, by, request).await })
