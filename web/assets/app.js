@@ -4,6 +4,10 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 document.documentElement.classList.add("scripted");
 
+// A menu that is wider than the window begins where one is.
+const here = $(".top nav [aria-current]");
+if (here) here.closest("ul").scrollLeft = here.offsetLeft - innerWidth / 3;
+
 // Spoken to people who do not see the page.
 const say = text => {
   const region = $("[data-announce]");

@@ -1,5 +1,7 @@
 //! Values as people read them: times, spans, counts and states. One place, so that every page says it the same way.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, tz::TimeZone};
 use onealert_core::{
     config::{Audio, Behaviour, OnTakeover, Priority, Role},
@@ -152,6 +154,26 @@ pub const PRIORITIES: [(Priority, &str, &str); 5] = [
 /// A priority's label.
 pub fn priority(priority: Priority) -> &'static str {
     PRIORITIES.iter().find(|(known, _, _)| *known == priority).map_or("", |(_, _, label)| label)
+}
+
+/// A server's versions in the order and the words in which people ask for them; what is not known here comes last.
+pub fn versions(known: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    const ASKED: [(&str, &str); 5] = [
+        ("product", "Product"),
+        ("platform", "Platform"),
+        ("plugin api", "Driver contract"),
+        ("schema", "Schema"),
+        ("protocol", "Protocol"),
+    ];
+    let asked = ASKED.iter().filter_map(|(name, label)| Some(((*label).to_owned(), known.get(*name)?.clone())));
+    let rest = known.iter().filter(|(name, _)| ASKED.iter().all(|(it, _)| it != name));
+    asked.chain(rest.map(|(name, value)| (sentence(name), value.clone()))).collect()
+}
+
+/// With a capital letter in front.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// What a successor does with audio already begun.

@@ -35,7 +35,7 @@ fn view(hub: &Hub, config: &Config, row: &Server, known: &[SubscriberStatus]) ->
     let (state, text) = match (row.deprovisioned, this, status) {
         (true, ..) => (State::Ok, "deprovisioned".to_owned()),
         (false, true, _) => own_state(hub),
-        (false, false, _) if hub.place().role == Role::Secondary => (State::Ok, "see the primary".to_owned()),
+        (false, false, _) if hub.place().role == Role::Secondary => as_seen(hub, row.id),
         (false, false, None) => (State::Warning, "has not called since this server started".to_owned()),
         (false, false, Some(status)) => copy_state(hub, status),
     };
@@ -53,6 +53,13 @@ fn view(hub: &Hub, config: &Config, row: &Server, known: &[SubscriberStatus]) ->
         text,
         consequences,
     }
+}
+
+/// How another secondary, or the primary, looks from a secondary: only the primary knows how far each copy is.
+fn as_seen(hub: &Hub, server: ServerId) -> (State, String) {
+    let live = hub.live.borrow();
+    let seen = live.status.servers.iter().find(|seen| seen.id == server);
+    seen.map_or_else(|| (State::Warning, "Not heard yet".to_owned()), |seen| (seen.state, seen.text.clone()))
 }
 
 fn own_state(hub: &Hub) -> (State, String) {
@@ -95,7 +102,8 @@ fn copy_state(hub: &Hub, status: &SubscriberStatus) -> (State, String) {
 fn consequences(departure: &Departure) -> Vec<String> {
     let mut lines = Vec::new();
     if !departure.left.is_empty() {
-        lines.push(format!("It leaves the priority groups {}.", departure.left.join(", ")));
+        let groups = if departure.left.len() == 1 { "group" } else { "groups" };
+        lines.push(format!("It leaves the priority {groups} {}.", departure.left.join(", ")));
     }
     if departure.primary_steps_in {
         lines.push("The priority group DEFAULT would be empty; the primary takes its place there.".to_owned());

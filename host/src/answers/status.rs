@@ -80,7 +80,8 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
         .map(|row| if row.id == hub.server { this(hub, row, &seen) } else { other(hub, row, &seen) })
         .collect();
     servers.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
-    let attention = attention(&servers);
+    let down = |server: &ServerStatus| seen.peers.iter().any(|it| it.id == server.id && it.belief == Belief::Down);
+    let attention = attention(&servers, down);
     let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
     let mut running: Vec<Running> = seen.activations.iter().map(|known| run(known, &name(known.owner))).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.accepted));
@@ -187,6 +188,10 @@ fn versions(set: &onealert_core::version::VersionSet) -> BTreeMap<String, String
     .into()
 }
 
+fn doing(sends: bool) -> &'static str {
+    if sends { "Sending" } else { "Standing by" }
+}
+
 fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let config = hub.config();
     let position = hub.configuration.now().position;
@@ -204,9 +209,10 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     } else if let Some(concern) = hub.concern() {
         concern
     } else if sync.state != State::Ok {
-        (sync.state, sync.text)
+        // First what it does: that somebody sends is what matters at night.
+        (sync.state, format!("{}. {}", doing(sends), sync.text))
     } else {
-        (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() })
+        (State::Ok, doing(sends).to_owned())
     };
     let own = health::health(hub);
     with_disk(ServerStatus {
@@ -244,7 +250,7 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         _ if life.is_some_and(|life| matches!(life, Life::Fenced { .. })) => {
             (State::Bad, "Fenced: another server was promoted; join this one to it".to_owned())
         }
-        Belief::Up => (State::Ok, if sends { "Sending".to_owned() } else { "Standing by".to_owned() }),
+        Belief::Up => (State::Ok, doing(sends).to_owned()),
         Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
         Belief::Held => {
             (State::Warning, peer.hold.as_ref().map_or_else(String::new, |hold| capital(&hold_text(hold, now))))
@@ -317,16 +323,20 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     with_disk(shown)
 }
 
-fn attention(servers: &[ServerStatus]) -> Vec<Attention> {
+fn attention(servers: &[ServerStatus], down: impl Fn(&ServerStatus) -> bool) -> Vec<Attention> {
     let mut list = Vec::new();
     for server in servers.iter().filter(|server| server.state != State::Ok) {
-        let others = servers.iter().filter(|other| other.id != server.id && other.state != State::Bad).count();
-        let effect = match (server.role, server.state) {
-            (Role::Primary, State::Bad) => {
+        let others = servers.iter().any(|other| other.id != server.id && !down(other));
+        let effect = match (down(server), server.role, server.state) {
+            (true, _, State::Bad) if !others => "No other server is up.",
+            (true, Role::Primary, State::Bad) => {
                 "Notifications are sent by the other servers. Configuration is locked until it returns."
             }
-            (_, State::Bad) if others > 0 => "The other servers send in its place.",
-            (_, State::Bad) => "No other server is up.",
+            (true, _, State::Bad) => "The other servers send in its place.",
+            (false, _, State::Bad) if others => {
+                "It is up, and does not do all it should. The other servers are ready too."
+            }
+            (false, _, State::Bad) => "It is up, and does not do all it should. No other server is up.",
             _ => "Sending goes on.",
         };
         list.push(Attention {

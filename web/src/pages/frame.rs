@@ -2,10 +2,11 @@
 
 use onealert_core::config::Role;
 
+use super::status::is_stale;
 use crate::{
     assets,
     caller::Caller,
-    needs::{Identity, Live, PrimaryLink, State},
+    needs::{Live, PrimaryLink, ServerStatus, State},
     request::Request,
     roles::{Action, role_name},
     words,
@@ -44,8 +45,8 @@ pub struct Frame {
     pub user: String,
     /// The user's role.
     pub user_role: &'static str,
-    /// Menu entries.
-    pub menu: Vec<Entry>,
+    /// Menu entries, in rows: what is done every day, and what is set up.
+    pub menu: [Vec<Entry>; 2],
     /// The header's live part.
     pub pulse: Pulse,
     /// Why configuration is locked here, for the banner.
@@ -88,30 +89,37 @@ pub struct Pulse {
     pub running_text: String,
 }
 
-const MENU: [(&str, &str, Action); 12] = [
+const DAILY: &[Place] = &[
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
+    ("Redundancy", "/redundancy", Action::LookAtConfiguration),
+];
+
+const SET_UP: &[Place] = &[
     ("Triggers", "/triggers", Action::LookAtConfiguration),
     ("Endpoints", "/endpoints", Action::LookAtConfiguration),
     ("Priority Groups", "/groups", Action::LookAtConfiguration),
-    ("Redundancy", "/redundancy", Action::LookAtConfiguration),
     ("Drivers", "/drivers", Action::LookAtConfiguration),
     ("Phones", "/phones", Action::LookAtConfiguration),
     ("Local Settings", "/local", Action::LookAtConfiguration),
     ("Servers", "/servers", Action::Administer),
+    ("Users", "/users", Action::Administer),
     ("Logging", "/logs", Action::Administer),
 ];
+
+/// A menu entry's name, address, and what it takes to see it.
+type Place = (&'static str, &'static str, Action);
 
 impl Frame {
     /// The frame of the page that a request asks for.
     pub fn of(request: &Request, caller: &Caller, title: impl Into<String>) -> Frame {
         let (identity, path) = (&caller.identity, request.path.as_str());
-        let menu = MENU
-            .into_iter()
-            .filter(|(_, _, action)| caller.can(*action))
-            .map(|(name, href, _)| Entry { name, href, current: path == href || path.starts_with(&format!("{href}/")) })
-            .collect();
+        let entry = |(name, href, _): &Place| {
+            let current = path == *href || path.starts_with(&format!("{href}/"));
+            Entry { name, href, current }
+        };
+        let menu = [DAILY, SET_UP].map(|row| row.iter().filter(|(.., it)| caller.can(*it)).map(entry).collect());
         Frame {
             title: title.into(),
             server: identity.name.clone(),
@@ -123,7 +131,7 @@ impl Frame {
             pulse: Pulse::of(&caller.needs.live().borrow()),
             locked: identity.can_configure.clone().err(),
             fenced: identity.fenced,
-            primary: elsewhere(identity, path),
+            primary: elsewhere(caller, path),
             may_send: caller.can(Action::Send),
             stream: Stream::Frame.name(),
             revision: assets::revision(),
@@ -158,8 +166,14 @@ fn notice(done: &str) -> &'static str {
     }
 }
 
-fn elsewhere(identity: &Identity, path: &str) -> Option<PrimaryLink> {
-    let link = identity.primary.as_ref().filter(|_| identity.role == Role::Secondary)?;
+/// The same page on the primary; nothing while the primary is not heard, since nobody would answer there.
+fn elsewhere(caller: &Caller, path: &str) -> Option<PrimaryLink> {
+    let link = caller.identity.primary.as_ref().filter(|_| caller.identity.role == Role::Secondary)?;
+    let live = caller.needs.live();
+    let silent = |server: &ServerStatus| server.role == Role::Primary && !server.this && is_stale(server);
+    if live.borrow().status.servers.iter().any(silent) {
+        return None;
+    }
     Some(PrimaryLink { name: link.name.clone(), url: format!("{}{path}", link.url.trim_end_matches('/')) })
 }
 

@@ -1,11 +1,11 @@
-//! Logging: who changed what, what was synchronised, and the accounts.
+//! Logging: who changed what, and what was synchronised.
 
 use askama::Template;
 use http::Method;
 
 use super::{Frame, caller, found_in, not_here};
 use crate::{
-    needs::{Log, LogLine, Problem, State, UserView},
+    needs::{Log, LogLine, Problem, State},
     reply::{self, Reply},
     request::Request,
     words,
@@ -20,7 +20,6 @@ struct LogsPage {
     /// Only what somebody should look at.
     trouble: bool,
     lines: Vec<LogLine>,
-    users: Vec<UserView>,
 }
 
 /// `/logs`.
@@ -36,7 +35,6 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
         (!trouble || line.state != State::Ok) && found_in(&q, &[line.source.as_str(), line.text.as_str()])
     };
     let lines = caller.log(log, 500).await?.into_iter().filter(fits).collect();
-    let users = if log == Log::Audit { caller.users().await? } else { Vec::new() };
     let frame = Frame::of(&request, &caller, "Logging");
-    reply::page(&LogsPage { frame, audit: log == Log::Audit, q, trouble, lines, users })
+    reply::page(&LogsPage { frame, audit: log == Log::Audit, q, trouble, lines })
 }

@@ -22,6 +22,7 @@ pub mod sent;
 mod server;
 pub mod status;
 mod triggers;
+mod users;
 mod what_if;
 
 use std::{future::Future, pin::Pin};
@@ -58,6 +59,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("local", |request| Box::pin(local::answer(request))),
     ("redundancy", |request| Box::pin(redundancy::answer(request))),
     ("phones", |request| Box::pin(phones::answer(request))),
+    ("users", |request| Box::pin(users::answer(request))),
     ("logs", |request| Box::pin(logs::answer(request))),
     ("login", |request| Box::pin(account::login(request))),
     ("logout", |request| Box::pin(account::logout(request))),

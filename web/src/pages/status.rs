@@ -117,7 +117,12 @@ pub fn parts(live: &Live, stream: Stream, may_send: bool) -> Vec<(String, String
 
 fn panel(server: ServerStatus) -> PanelPart {
     let (beats, beats_text) = beats(&server.name, &server.heartbeats);
-    PanelPart { stale: server.heard_ms_ago.is_some_and(|ms| ms > STALE_MS), beats, beats_text, server }
+    PanelPart { stale: is_stale(&server), beats, beats_text, server }
+}
+
+/// Not heard for so long that what is known of it is old.
+pub fn is_stale(server: &ServerStatus) -> bool {
+    server.heard_ms_ago.is_some_and(|ms| ms > STALE_MS)
 }
 
 /// The last heartbeats as a row of bars, and the same in words. The picture holds numbers and fixed words only.

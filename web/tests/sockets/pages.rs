@@ -20,6 +20,7 @@ async fn every_page_shows_where_it_is_and_how_all_servers_are() {
         "/redundancy/drill",
         "/servers",
         "/servers/conflicts",
+        "/users",
         "/logs",
         "/logs/sync",
         "/account",

@@ -54,6 +54,7 @@ async fn no_page_has_inline_script_style_or_event_attributes() {
         "/send",
         "/groups/DEFAULT",
         "/drivers/com.algo.speaker",
+        "/users",
         "/logs",
     ] {
         let body = server.get(path).cookie(&cookie).send().await.is(200).body;

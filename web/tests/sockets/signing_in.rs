@@ -39,6 +39,7 @@ async fn every_page_asks_for_a_login_and_leads_back() {
         "/redundancy",
         "/redundancy/what-if",
         "/redundancy/drill",
+        "/users",
         "/logs",
         "/account",
     ] {

@@ -98,6 +98,7 @@ fn algo_endpoint() -> Value {
         "host": {"title": "Address", "type": "string", "format": "hostname", "description": "Host name or IPv4 address of the device."},
         "authentication": {"title": "Authentication", "enum": ["none", "basic", "hmac"], "default": "hmac"},
         "password": {"title": "Password", "type": "string", "writeOnly": true},
+        "reached": {"title": "How it is reached", "enum": ["auto", "https"], "default": "auto", "x-enum-titles": ["https, and http where the device offers no https of its own", "Only https"]},
         "volume": {"title": "Volume", "type": "integer", "minimum": 0, "maximum": 10, "default": 7},
         "strobe": {"title": "Strobe", "type": "object", "properties": {
             "on": {"title": "Flash with each notification", "type": "boolean", "default": true},

@@ -22,7 +22,7 @@ pub fn endpoints() -> BTreeMap<EndpointId, Endpoint> {
         id: EndpointId::from(id),
         name: name.to_owned(),
         driver: DriverId::from(ALGO),
-        address: json!({"host": host, "authentication": "hmac", "password": "endpoint-secret", "volume": 7, "strobe": {"on": true, "colour": "red"}, "zones": []}),
+        address: json!({"host": host, "authentication": "hmac", "password": "endpoint-secret", "reached": "https", "volume": 7, "strobe": {"on": true, "colour": "red"}, "zones": []}),
         location: location.to_owned(),
     };
     rows.map(row).map(|row| (row.id.clone(), row)).into()
