@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use bytes::Bytes;
 use onealert_core::{
-    config::{Change, Config, Driver, Table},
+    config::{Change, Config, Driver, Role, Server, Table},
     ids::DriverId,
     node::Node,
     version::DriverVersion,
+    view::Belief,
 };
 use onealert_drivers::{DriverState, Found, Verdict};
 use onealert_plugin_api::{
@@ -101,12 +102,13 @@ fn file(found: &Found) -> FoundFile {
     }
 }
 
-/// The drivers of the other servers, as each last said.
+/// The drivers of the other servers that are heard, as each last said. Of a server that is down nothing runs.
 type Theirs = BTreeMap<onealert_core::ids::ServerId, BTreeMap<DriverId, DriverVersion>>;
 
 async fn peers(hub: &Hub) -> Result<Theirs, Problem> {
     let look = |node: &Node| {
-        node.peers().into_iter().filter_map(|peer| Some((peer.id, peer.standing?.versions.drivers))).collect::<Theirs>()
+        let heard = node.peers().into_iter().filter(|peer| peer.belief != Belief::Down);
+        heard.filter_map(|peer| Some((peer.id, peer.standing?.versions.drivers))).collect::<Theirs>()
     };
     hub.way.look(look).await.map_err(|error| Problem::unavailable(error.to_string()))
 }
@@ -154,8 +156,10 @@ fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &Drive
 
 fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<DriverOnServer> {
     let here = hub.drivers.status().into_iter().find(|status| status.id == row.id.as_str());
-    let alive = config.servers.values().filter(|server| !server.deprovisioned);
-    alive
+    let mut enrolled: Vec<&Server> = config.servers.values().filter(|server| !server.deprovisioned).collect();
+    enrolled.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
+    enrolled
+        .into_iter()
         .map(|server| {
             let mut shown = DriverOnServer {
                 server: server.id,
@@ -165,7 +169,7 @@ fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<
                 state: State::Bad,
                 text: "Not running".to_owned(),
                 since: None,
-                restarts: 0,
+                restarts: None,
             };
             if server.id == hub.server {
                 if let Some(status) = &here {
@@ -173,7 +177,7 @@ fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<
                     shown.matches = status.sha256 == row.sha256 && status.state != DriverState::Failed;
                     (shown.state, shown.text) = words(status, row);
                     shown.since = Some(onealert_core::time::Wall(status.since_ms));
-                    shown.restarts = status.restarts;
+                    shown.restarts = Some(status.restarts);
                 }
                 return shown;
             }

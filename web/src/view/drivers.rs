@@ -90,8 +90,8 @@ pub struct DriverOnServer {
     /// Since when.
     #[schema(value_type = Option<i64>)]
     pub since: Option<Wall>,
-    /// How often its worker was started again.
-    pub restarts: u32,
+    /// How often its worker was started again, if known: each server counts its own.
+    pub restarts: Option<u32>,
 }
 
 /// A driver with its forms and what happened to it.

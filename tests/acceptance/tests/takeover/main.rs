@@ -47,6 +47,21 @@ async fn with_the_first_server_dead_the_second_one_sends() {
     let activation = site.send(2).await;
     site.ended_on(1, &activation).await;
     assert_eq!(site.deliveries(&activation), [0, ENDPOINTS, 0]);
+    // Whoever looks at night sees who sends, and nothing of the dead server is shown as well.
+    let api = site.fleet.api(1);
+    harness::wait_for("the dead server is shown as dead on every page", Duration::from_secs(20), || async {
+        let status = api.get("/api/v1/status").await;
+        let servers = api.get("/api/v1/servers").await;
+        let drivers = api.get("/api/v1/drivers").await;
+        let of = |rows: &serde_json::Value, field: &str, name: &str| -> Option<serde_json::Value> {
+            rows.as_array()?.iter().find(|row| row[field] == name).cloned()
+        };
+        let dead = of(&servers, "name", "pa-1")?["state"] == "bad";
+        let sends = of(&status["servers"], "name", "pa-2")?["text"].as_str()?.starts_with("Sending");
+        let driver = of(&drivers["drivers"][0]["servers"], "server_name", "pa-1")?;
+        (dead && sends && driver["text"] == "Server not heard").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         state,
         text: text.to_owned(),
         since: Some(ago(7200)),
-        restarts,
+        restarts: Some(restarts),
     };
     let view = |id: &str, name: &str, vendor: &str, reaches, watches| DriverView {
         id: DriverId::from(id),
