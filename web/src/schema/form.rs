@@ -71,6 +71,8 @@ fn draw_field(field: &Field, name: String, present: Option<&Value>) -> FormField
         Kind::List => format!("{} One a line.", field.help).trim_start().to_owned(),
         _ => field.help.clone(),
     };
+    let repeats = help.trim_end_matches('.').eq_ignore_ascii_case(&field.title);
+    let help = if repeats { String::new() } else { help };
     let changed = present.is_some_and(|value| !field.default.is_null() && *value != field.default);
     FormField {
         id: element_id(&name),
@@ -122,6 +124,14 @@ fn default_shown(field: &Field) -> String {
         Kind::Choice(choices) => {
             let title = choices.iter().find(|(value, _)| *value == field.default);
             title.map_or_else(|| posted(&field.default), |(_, title)| title.clone())
+        }
+        Kind::Choices(choices) => {
+            let chosen = field.default.as_array().into_iter().flatten();
+            let title = |value| choices.iter().find(|(known, _)| known == value).map(|(_, title)| title.as_str());
+            match chosen.filter_map(title).collect::<Vec<_>>().join(", ") {
+                empty if empty.is_empty() => "none".to_owned(),
+                titles => titles,
+            }
         }
         kind => match shown(kind, &field.default).replace('\n', ", ") {
             empty if empty.is_empty() => "empty".to_owned(),
@@ -260,6 +270,19 @@ mod tests {
         let wrong = crate::needs::Problem::invalid(vec![FieldProblem::new("/port", "must be smaller")]);
         let again = crate::form::Form::new(drawn).with_problem(&wrong);
         assert_eq!(names(&again.items)[2], "fold true");
+    }
+
+    #[test]
+    fn defaults_are_told_in_the_words_of_the_form_and_no_help_repeats_its_label() {
+        let schema = json!({"type": "object", "properties": {
+            "kinds": {"title": "Kinds", "type": "array", "items": {"enum": ["tornado_warning", "flood"], "x-enum-titles": ["Tornado warning", "Flood"]},
+                "default": ["tornado_warning"]},
+            "least": {"title": "Least severity", "description": "Least severity.", "type": "string"},
+        }});
+        let drawn = items(&schema, &json!({"kinds": []}), "");
+        let [Item::Field(kinds), Item::Field(least)] = &drawn[..] else { panic!("{drawn:?}") };
+        assert_eq!(kinds.default.as_deref(), Some("Tornado warning"));
+        assert_eq!(least.help, "");
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Pages as a browser without script sees them.
 
-use crate::{support::Server, world::World};
+use onealert_web::needs::State;
+
+use crate::{
+    support::Server,
+    world::{PA1, World},
+};
 
 #[tokio::test]
 async fn every_page_shows_where_it_is_and_how_all_servers_are() {
@@ -60,6 +65,24 @@ async fn a_secondary_says_so_on_every_page_and_its_forms_are_shut() {
     }
     server.get("/endpoints").cookie(&cookie).send().await.hides("New endpoint");
     server.post(&cookie, "/endpoints/gym", &[]).await.is(403).shows("https://10.0.0.11");
+}
+
+#[tokio::test]
+async fn a_dead_primary_is_not_linked_to_and_what_is_known_of_it_is_called_old() {
+    let server = Server::start(World::secondary()).await;
+    let cookie = server.sign_in("admin").await;
+    server.get("/status").cookie(&cookie).send().await.is(200).shows("Open this page on pa-1").hides("last heard.");
+    server.world.change(|state| {
+        let primary = state.status.servers.iter_mut().find(|it| it.id == PA1).expect("in the sample");
+        (primary.state, primary.heard_ms_ago) = (State::Bad, Some(9000));
+        primary.text = "Down, not heard for 9 s".to_owned();
+        primary.duties[0].sends = false;
+    });
+    let page = server.get("/status").cookie(&cookie).send().await.is(200);
+    page.hides("Open this page on pa-1")
+        .shows("What follows is from when it was last heard.")
+        .shows("not while it is down, place 1")
+        .hides("https://pa-1.school.example");
 }
 
 #[tokio::test]
