@@ -6,7 +6,7 @@ use onealert_core::config::Role;
 use onealert_peers::Identity;
 use onealert_web::ServeConfig;
 
-use crate::{app::StartError, hub::Hub};
+use crate::{app::StartError, hub::Hub, process};
 
 /// Where a server listens, and what its operator has to know at the start.
 #[derive(Debug, Clone)]
@@ -54,7 +54,10 @@ pub fn pages(
         tokio::net::TcpListener::from_std(listener)
             .map_err(|source| StartError::Io { doing: "listen for pages", source })
     };
-    let mut config = ServeConfig { allow_http_login: hub.settings.listen.allow_http_login, ..ServeConfig::default() };
+    let usual = ServeConfig::default();
+    let max_connections = process::connections_within(process::raise_file_limit(), usual.max_connections);
+    let allow_http_login = hub.settings.listen.allow_http_login;
+    let mut config = ServeConfig { allow_http_login, max_connections, ..usual };
     if let Some((socket, _)) = http {
         config.http.push(listener(socket)?);
     }

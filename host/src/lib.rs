@@ -6,7 +6,7 @@
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
 //! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own). The life of a
 //! server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`],
-//! [`control`] (orders from the command line). [`heap`]: what the process asks of its allocator.
+//! [`control`] (orders from the command line). [`process`]: what it asks of the system.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
@@ -26,7 +26,6 @@ pub mod enrol;
 pub mod follow;
 pub mod foresight;
 pub mod health;
-pub mod heap;
 pub mod hub;
 pub mod install;
 pub mod intake;
@@ -37,6 +36,7 @@ pub mod meet;
 pub mod passwords;
 pub mod payload;
 pub mod policy;
+pub mod process;
 pub mod product;
 pub mod promote;
 pub mod records;

@@ -14,7 +14,7 @@ use onealert::{
     commands::{self, Login},
     control::Order,
     doors::Listening,
-    heap, logging,
+    logging, process,
     settings::Settings,
 };
 use onealert_core::config::Role;
@@ -156,7 +156,7 @@ enum DriverCommand {
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    heap::give_back_large_pieces();
+    process::give_back_large_pieces();
     let arguments = Arguments::parse();
     if let Command::DriverWorker { library } = &arguments.command {
         return onealert_drivers::worker::main(library);
