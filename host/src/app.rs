@@ -50,6 +50,7 @@ use crate::{
     records::Records,
     relay,
     replication::{self, Publishes, Subscribes},
+    seal::Seal,
     settings::Settings,
     sound::{self, Sound},
     upkeep,
@@ -160,6 +161,7 @@ impl App {
         records.reconcile(&recovered.knowledge)?;
         let configuration = Configuration::open(Arc::new(folder.store))?;
         let identity = Arc::new(folder.identity);
+        let seal = Arc::new(Seal::of(&identity)?);
         let roster = Roster::new([]);
 
         // Sound, drivers, deliveries.
@@ -179,8 +181,15 @@ impl App {
         .map_err(|source| StartError::Io { doing: "open the driver folders", source })?;
         let name = configuration.config().servers.get(&me.server).map_or(settings.name.clone(), |row| row.name.clone());
         let address = settings.listen.mesh.ip().to_string();
-        let deliveries =
-            Deliveries::new(me.server, name.clone(), address, drivers.clone(), sound.clone(), way.sender());
+        let deliveries = Deliveries::new(
+            me.server,
+            name.clone(),
+            address,
+            drivers.clone(),
+            seal.clone(),
+            sound.clone(),
+            way.sender(),
+        );
 
         // The hub.
         let (mesh, mesh_events) = Mesh::start(MeshConfig {
@@ -205,6 +214,8 @@ impl App {
             incarnation: me.incarnation,
             lives: Lives::new(local.clone(), folder.role, life, folder.followed),
             identity: identity.clone(),
+            seal,
+            unopened: Mutex::default(),
             roster: roster.clone(),
             own_row: folder.own_row,
             opening: Mutex::default(),

@@ -112,10 +112,14 @@ pub async fn promote(
 ///
 /// # Errors
 /// Why not, and what to do.
-pub fn backup(config: Option<&Path>, file: &Path) -> Result<String, String> {
-    let position = install::backup(&settings(config)?, file).map_err(|error| error.to_string())?;
+pub fn backup(config: Option<&Path>, file: &Path, passphrase: Option<&str>) -> Result<String, String> {
+    let position = install::backup(&settings(config)?, file, passphrase).map_err(|error| error.to_string())?;
+    let key = match passphrase {
+        None => "the site's key, which opens every secret in it: keep it safe",
+        Some(_) => "the site's key, locked with the passphrase: without that nobody can restore it",
+    };
     Ok(format!(
-        "{} holds the configuration at change {} of generation {}, and the site's key: keep it safe",
+        "{} holds the configuration at change {} of generation {}, and {key}",
         file.display(),
         position.lsn,
         position.epoch
@@ -126,12 +130,12 @@ pub fn backup(config: Option<&Path>, file: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// Why not, and what to do.
-pub async fn restore(config: Option<&Path>, file: &Path) -> Result<String, String> {
+pub async fn restore(config: Option<&Path>, file: &Path, passphrase: Option<&str>) -> Result<String, String> {
     let settings = settings(config)?;
     if control::is_running(&settings.data).await {
         return Err(format!("a server runs on {}; stop it first", settings.data.display()));
     }
-    let position = install::restore(&settings, file).map_err(|error| error.to_string())?;
+    let position = install::restore(&settings, file, passphrase).map_err(|error| error.to_string())?;
     Ok(format!(
         "restored change {} of generation {}; this server sends nothing until it is promoted: onealert promote --user admin",
         position.lsn, position.epoch

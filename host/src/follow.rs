@@ -3,12 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use onealert_core::{
-    config::{Config, DEFAULT_GROUP, Role, Server},
+    config::{Config, DEFAULT_GROUP, Driver, Role, Server, Table},
     ids::{DriverId, EpochId, GroupId, ServerId},
     life::{Deed, Life},
 };
@@ -16,6 +16,7 @@ use onealert_drivers::{DriverEvent, Enabled};
 use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
 use onealert_plugin_api::document::{Desired, Event, Failure, Outcome, Target, TriggerAnswer, TriggerEvent, Watch};
 use onealert_web::needs::State;
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     hub::{Duty, Hub},
     intake::{self, Here},
     policy,
+    seal::{Row as SealedRow, Seal, Unopened},
 };
 
 /// How often pages get the live state at most, and at least.
@@ -112,20 +114,37 @@ impl Followers {
         self.mesh.set_peers(addresses);
     }
 
-    /// Starts, replaces and stops workers, and tells them what to look after.
+    /// Starts, replaces and stops workers, and tells them what to look after. Here secrets are opened; what has one that
+    /// does not open is left alone, and everything else goes on.
     fn drivers(&self, config: &Config) {
-        let desired = desired(config);
+        let seal = &self.hub.seal;
+        let mut unopened = Vec::new();
+        let desired = desired(seal, config, &mut unopened);
         for (driver, desired) in desired {
             self.hub.drivers.set_desired(driver.as_str(), desired);
         }
         let in_service = self.hub.may(Deed::Send).is_ok();
+        let mut settings = |row: &Driver| {
+            let opened = seal.open(SealedRow { table: Table::Drivers, key: row.id.as_str() }, &row.settings);
+            opened.map_err(|lost| {
+                let text = lost.to_string();
+                unopened.push(lost);
+                text
+            })
+        };
         let enabled = config.drivers.values().filter(|row| in_service && row.enabled).map(|row| Enabled {
             id: row.id.to_string(),
             version: row.version.to_string(),
             sha256: row.sha256.clone(),
-            settings: row.settings.clone(),
+            settings: settings(row),
         });
-        self.hub.drivers.set_enabled(enabled.collect());
+        let enabled = enabled.collect();
+        self.hub.drivers.set_enabled(enabled);
+        let mut known = self.hub.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+        for lost in unopened.iter().filter(|lost| !known.contains(lost)) {
+            tracing::error!("{lost}");
+        }
+        *known = Arc::new(unopened);
     }
 
     /// Remembers the generation of the configuration in the server's own file, where a restored database cannot take it back.
@@ -175,17 +194,26 @@ impl Followers {
     }
 }
 
-/// What each driver is to look after.
-fn desired(config: &Config) -> BTreeMap<DriverId, Desired> {
+/// What each driver is to look after. What has a secret that does not open is not part of it.
+fn desired(seal: &Seal, config: &Config, unopened: &mut Vec<Unopened>) -> BTreeMap<DriverId, Desired> {
+    let mut open = |table: Table, key: &str, value: &Value| match seal.open(SealedRow { table, key }, value) {
+        Ok(value) => Some(value),
+        Err(lost) => {
+            unopened.push(lost);
+            None
+        }
+    };
     let mut all: BTreeMap<DriverId, Desired> =
         config.drivers.keys().map(|id| (id.clone(), Desired::default())).collect();
     for row in config.endpoints.values() {
-        let target = Target { endpoint: row.id.to_string(), name: row.name.clone(), address: row.address.clone() };
+        let Some(address) = open(Table::Endpoints, row.id.as_str(), &row.address) else { continue };
+        let target = Target { endpoint: row.id.to_string(), name: row.name.clone(), address };
         all.entry(row.driver.clone()).or_default().endpoints.push(target);
     }
     for row in config.triggers.values() {
         if let Some(driver) = &row.driver {
-            let watch = Watch { trigger: row.id.to_string(), name: row.name.clone(), settings: row.settings.clone() };
+            let Some(settings) = open(Table::Triggers, row.id.as_str(), &row.settings) else { continue };
+            let watch = Watch { trigger: row.id.to_string(), name: row.name.clone(), settings };
             all.entry(driver.clone()).or_default().triggers.push(watch);
         }
     }
@@ -229,7 +257,7 @@ pub async fn drivers(
     }
 }
 
-async fn request(hub: &Hub, driver: DriverId, op: &str, body: serde_json::Value) -> Outcome {
+async fn request(hub: &Hub, driver: DriverId, op: &str, body: Value) -> Outcome {
     if op != "trigger" {
         return Outcome::Err(Failure::new("unsupported", format!("this server does not know the request {op}")));
     }
@@ -242,7 +270,7 @@ async fn request(hub: &Hub, driver: DriverId, op: &str, body: serde_json::Value)
     }
 }
 
-async fn trigger(hub: &Hub, driver: &DriverId, body: serde_json::Value) -> Result<TriggerAnswer, Failure> {
+async fn trigger(hub: &Hub, driver: &DriverId, body: Value) -> Result<TriggerAnswer, Failure> {
     let event: TriggerEvent = serde_json::from_value(body)
         .map_err(|error| Failure::new("bad_document", format!("trigger event: {error}")))?;
     let config = hub.config();

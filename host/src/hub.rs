@@ -22,8 +22,18 @@ use onealert_web::needs::{Live, LogLine, State};
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    beats::Beats, clock::Clock, configuration::Configuration, deliver::Deliveries, drill::Rehearsals, drive::Loop,
-    life::Lives, locality::Locality, passwords::Passwords, records::Records, settings::Settings,
+    beats::Beats,
+    clock::Clock,
+    configuration::Configuration,
+    deliver::Deliveries,
+    drill::Rehearsals,
+    drive::Loop,
+    life::Lives,
+    locality::Locality,
+    passwords::Passwords,
+    records::Records,
+    seal::{Seal, Unopened},
+    settings::Settings,
 };
 
 /// How many lines of the synchronisation log are kept in memory.
@@ -41,6 +51,10 @@ pub struct Hub {
     pub lives: Lives,
     /// Key and certificate.
     pub identity: Arc<Identity>,
+    /// Opens the secrets of the configuration.
+    pub seal: Arc<Seal>,
+    /// Stored secrets that cannot be opened here; what has one is left alone.
+    pub unopened: Mutex<Arc<Vec<Unopened>>>,
     /// Who may speak.
     pub roster: Arc<Roster>,
     /// Its row, as it would be if the configuration had none.
@@ -182,6 +196,11 @@ impl Hub {
     /// Receives configuration; `None` on a server that started as a primary.
     pub fn subscriber(&self) -> Option<Arc<Subscriber>> {
         self.peers.get().and_then(|peers| peers.subscriber.clone())
+    }
+
+    /// Stored secrets that cannot be opened here.
+    pub fn unopened(&self) -> Arc<Vec<Unopened>> {
+        self.unopened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many secondaries the licence allows: what the configuration says, or the file of this server.

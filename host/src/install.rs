@@ -22,7 +22,7 @@ use onealert_store::{
 
 use crate::{
     life::{self, Followed, Wipe},
-    passwords, product, retire,
+    lock, passwords, product, retire,
     settings::Settings,
 };
 
@@ -286,14 +286,17 @@ pub async fn join(settings: &Settings, with: JoinWith) -> Result<join::Joined, I
 /// Notes of a backup.
 const SITE_CERTIFICATE: &str = "site_certificate";
 const SITE_KEY: &str = "site_key";
+/// In place of the site's key: the key locked with a passphrase.
+const LOCKED_KEY: &str = "site_key_locked";
 const MADE_AT: &str = "made_at";
 const MADE_BY: &str = "made_by";
 
-/// Writes a backup of the configuration, with the site's keys and without anything that says which server this is.
+/// Writes a backup of the configuration, with the site's keys and without anything that says which server this is. With a
+/// passphrase the site's key in it is locked, and with it every secret of the configuration.
 ///
 /// # Errors
-/// The folder holds no configuration, or the file cannot be written.
-pub fn backup(settings: &Settings, file: &Path) -> Result<Position, InstallError> {
+/// The folder holds no configuration, the passphrase is too short, or the file cannot be written.
+pub fn backup(settings: &Settings, file: &Path, passphrase: Option<&str>) -> Result<Position, InstallError> {
     let nothing =
         |path: &Path, reason: &str| InstallError::NotHere { path: path.to_owned(), reason: reason.to_owned() };
     let keys = settings.data.join("identity");
@@ -304,9 +307,20 @@ pub fn backup(settings: &Settings, file: &Path) -> Result<Position, InstallError
     let store = SqliteStore::open(&settings.data.join("config.db"))?;
     let position = store.position()?;
     let position = position.ok_or_else(|| nothing(&settings.data, "it holds no configuration to back up"))?;
+    let (name, key) = match passphrase {
+        None => (SITE_KEY, site.key),
+        Some(short) if short.chars().count() < lock::LEAST => {
+            let reason = format!("the passphrase must have at least {} characters; nothing was written", lock::LEAST);
+            return Err(nothing(file, &reason));
+        }
+        Some(passphrase) => {
+            let locked = lock::lock(passphrase, LOCKED_KEY, &site.key);
+            (LOCKED_KEY, locked.ok_or_else(|| nothing(file, "the site's key could not be locked; repeat it"))?)
+        }
+    };
     let notes = Notes::from([
         (SITE_CERTIFICATE.to_owned(), site.certificate),
-        (SITE_KEY.to_owned(), site.key),
+        (name.to_owned(), key),
         (MADE_AT.to_owned(), crate::clock::wall().0.to_string()),
         (MADE_BY.to_owned(), settings.name.clone()),
     ]);
@@ -318,8 +332,9 @@ pub fn backup(settings: &Settings, file: &Path) -> Result<Position, InstallError
 /// promoted.
 ///
 /// # Errors
-/// The folder is taken, or the file is not a whole backup; the text says which.
-pub fn restore(settings: &Settings, file: &Path) -> Result<Position, InstallError> {
+/// The folder is taken, the file is not a whole backup, or its key is locked and the passphrase does not open it; the text
+/// says which.
+pub fn restore(settings: &Settings, file: &Path, passphrase: Option<&str>) -> Result<Position, InstallError> {
     let (path, local) = open_local(&settings.data)?;
     let keys = path.join("identity");
     if let Some(me) = local.identity()? {
@@ -336,7 +351,15 @@ pub fn restore(settings: &Settings, file: &Path) -> Result<Position, InstallErro
     let notes = SqliteStore::restore(file, &path.join("config.db"))?;
     let note =
         |name: &str| notes.get(name).cloned().ok_or_else(|| damaged("the site's key", "it is not in the backup"));
-    let site = SiteKeys { certificate: note(SITE_CERTIFICATE)?, key: note(SITE_KEY)? };
+    let key = match (notes.get(LOCKED_KEY), passphrase) {
+        (None, _) => note(SITE_KEY)?,
+        (Some(_), None) => {
+            return Err(damaged("the site's key", "it is locked; repeat the command with --passphrase"));
+        }
+        (Some(locked), Some(passphrase)) => lock::unlock(passphrase, LOCKED_KEY, locked)
+            .ok_or_else(|| damaged("the site's key", "the passphrase is not the one that the backup was made with"))?,
+    };
+    let site = SiteKeys { certificate: note(SITE_CERTIFICATE)?, key };
     let server = ServerId(u128::from_be_bytes(crate::draw()));
     let identity = Identity::create_from(&keys, &site, server, std::slice::from_ref(&settings.name))?;
     local.establish(identity.server())?;

@@ -4,15 +4,16 @@
 //! where it listens), [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
-//! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own). The life of a
-//! server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`],
-//! [`control`] (orders from the command line). [`process`]: what it asks of the system.
+//! and [`beats`] (how servers are, for pages), [`locality`] (the settings that are a server's own), [`seal`] (secrets),
+//! [`lock`] (a backup's key). The life of a server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`]
+//! (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line). [`process`]: what it asks of the system.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
 pub mod answers;
 pub mod app;
 pub mod beats;
+pub mod cipher;
 pub mod clock;
 pub mod commands;
 pub mod configuration;
@@ -31,6 +32,7 @@ pub mod install;
 pub mod intake;
 pub mod life;
 pub mod locality;
+pub mod lock;
 pub mod logging;
 pub mod meet;
 pub mod passwords;
@@ -43,6 +45,7 @@ pub mod records;
 pub mod relay;
 pub mod replication;
 pub mod retire;
+pub mod seal;
 pub mod settings;
 pub mod sound;
 pub mod upkeep;

@@ -69,6 +69,9 @@ enum Command {
         /// The configuration file (TOML).
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Lock the site's key in it with a passphrase, which is asked for or read from ONEALERT_PASSPHRASE.
+        #[arg(long)]
+        passphrase: bool,
         /// The file to write.
         file: PathBuf,
     },
@@ -77,6 +80,9 @@ enum Command {
         /// The configuration file (TOML).
         #[arg(long)]
         config: Option<PathBuf>,
+        /// The backup was made with a passphrase, which is asked for or read from ONEALERT_PASSPHRASE.
+        #[arg(long)]
+        passphrase: bool,
         /// The backup.
         file: PathBuf,
     },
@@ -219,8 +225,12 @@ async fn command(command: Command, settings: Settings, begun: Instant) -> Result
             };
             commands::promote(config.as_deref(), leave_missing, even_though_primary_answers, login).await?
         }
-        Command::Backup { config, file } => commands::backup(config.as_deref(), &file)?,
-        Command::Restore { config, file } => commands::restore(config.as_deref(), &file).await?,
+        Command::Backup { config, passphrase: locked, file } => {
+            commands::backup(config.as_deref(), &file, passphrase(locked)?.as_deref())?
+        }
+        Command::Restore { config, passphrase: locked, file } => {
+            commands::restore(config.as_deref(), &file, passphrase(locked)?.as_deref()).await?
+        }
         Command::Servers { config } => commands::order(config.as_deref(), Order::Servers).await?,
         Command::Deprovision { server, yes: false, .. } => {
             return Err(format!(
@@ -277,10 +287,19 @@ fn start_anew() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A password: from the environment, from a pipe, or typed.
 fn password(prompt: &str) -> Result<String, String> {
-    if let Ok(password) = std::env::var("ONEALERT_PASSWORD") {
-        return Ok(password);
+    ask("ONEALERT_PASSWORD", prompt)
+}
+
+/// The passphrase of a backup, if it has one.
+fn passphrase(locked: bool) -> Result<Option<String>, String> {
+    if locked { ask("ONEALERT_PASSPHRASE", "passphrase of the backup").map(Some) } else { Ok(None) }
+}
+
+/// A secret of a person: from the environment, from a pipe, or typed.
+fn ask(variable: &str, prompt: &str) -> Result<String, String> {
+    if let Ok(given) = std::env::var(variable) {
+        return Ok(given);
     }
     let mut text = String::new();
     if std::io::stdin().is_terminal() {

@@ -34,6 +34,7 @@ mod rehearse;
 pub mod replicate;
 mod retire;
 mod run;
+pub mod sealed;
 mod share;
 mod stop;
 mod stored;

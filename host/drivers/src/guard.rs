@@ -196,6 +196,7 @@ impl Shared {
     /// Starts a worker and brings it to where it can serve.
     async fn launch(self: &Arc<Self>, enabled: &Enabled, desired: &Desired) -> Result<Arc<Worker>, String> {
         let Surroundings { files, state, worker: program, timings, .. } = &self.around;
+        let settings = enabled.settings.clone()?;
         let library = files
             .get(&enabled.sha256)
             .ok_or_else(|| format!("its file {} is not on this server yet", short(&enabled.sha256)))?;
@@ -204,7 +205,7 @@ impl Shared {
         let (said, heard) = mpsc::unbounded_channel();
         let (worker, description) = Worker::start(program, &library, timings.load, said).await?;
         tokio::spawn(listen(self.clone(), enabled.id.clone(), Arc::downgrade(&worker), heard));
-        let open = Open { state_dir: folder.display().to_string(), settings: Some(enabled.settings.clone()) };
+        let open = Open { state_dir: folder.display().to_string(), settings: Some(settings) };
         worker.open(open, timings.load).await.map_err(|failure| failure.message)?;
         if description.capabilities.iter().any(|word| word == capability::SELF_TEST) {
             let test = worker.call("self_test", None, timings.load, timings.grace, Value::Null).await;

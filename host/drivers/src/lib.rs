@@ -19,7 +19,7 @@ mod outbox;
 pub mod process;
 pub mod worker;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use onealert_plugin_api::{
     document::{Description, Event, Outcome},
@@ -115,7 +115,7 @@ pub enum Verdict {
 }
 
 /// A driver that is to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Enabled {
     /// Its id.
     pub id: String,
@@ -123,8 +123,15 @@ pub struct Enabled {
     pub version: String,
     /// Which file.
     pub sha256: String,
-    /// Its settings.
-    pub settings: Value,
+    /// Its settings, or why they cannot be had: then it does not run, and that is said of it.
+    pub settings: Result<Value, String>,
+}
+
+// Without the settings: they hold secrets in clear.
+impl fmt::Debug for Enabled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Enabled {{ {} {} {} }}", self.id, self.version, self.sha256)
+    }
 }
 
 /// Where a driver's worker stands.

@@ -10,12 +10,17 @@ use onealert_store::{
 };
 use onealert_web::{
     needs::{Actor, Expect, FieldProblem, Listed, Named, Problem, State, etag},
-    schema::{blank_secrets, keep_secrets},
+    schema::blank_secrets,
 };
 use serde::Serialize;
 
-use super::{Answers, drivers::schemas};
-use crate::{configuration::ConfigurationError, hub::Hub};
+use super::{
+    Answers,
+    drivers::{description, schemas},
+    redundancy::capital,
+    secrets,
+};
+use crate::{configuration::ConfigurationError, hub::Hub, seal::Row};
 
 /// Writes changes with what the writer expects to find, under the actor's name.
 pub(super) async fn write(
@@ -102,7 +107,7 @@ fn users_of(config: &Config, uses: impl Fn(&Notification) -> bool) -> Vec<Named>
 
 pub(super) fn endpoints(hub: &Hub) -> Vec<Listed<Endpoint>> {
     let config = hub.config();
-    let health = hub.drivers.endpoint_health();
+    let (health, unopened) = (hub.drivers.endpoint_health(), hub.unopened());
     let mut all: Vec<Listed<Endpoint>> = config
         .endpoints
         .values()
@@ -121,6 +126,9 @@ pub(super) fn endpoints(hub: &Hub) -> Vec<Listed<Endpoint>> {
                     shown.text.clone_from(&status.detail);
                 }
                 None => shown.text = "Not looked at yet".to_owned(),
+            }
+            if let Some(lost) = unopened.iter().find(|lost| lost.is_of(Table::Endpoints, row.id.as_str())) {
+                (shown.state, shown.text) = (State::Bad, capital(&lost.to_string()));
             }
             shown
         })
@@ -146,9 +154,10 @@ pub(super) async fn save_endpoint(
         return Err(Problem::invalid(vec![FieldProblem::new("/driver", message)]));
     }
     let present = config.endpoints.get(&row.id);
-    if let Some(present) = present.filter(|present| present.driver == row.driver) {
-        keep_secrets(&schemas(&answers.0, &row.driver).endpoint, &present.address, &mut row.address);
-    }
+    let schema = secrets::described(&row.driver, description(&answers.0, &row.driver))?.endpoint_schema;
+    let kept = present.filter(|present| present.driver == row.driver).map(|present| &present.address);
+    let place = Row { table: Table::Endpoints, key: row.id.as_str() };
+    row.address = secrets::stored(&answers.0, place, "/address", &schema, kept, row.address)?;
     let expected = expect(Table::Endpoints, row.id.as_str(), "endpoint", present, &seen)?;
     let change = Change::put(Table::Endpoints, row.id.as_str(), &row);
     write(answers, by, format!("saved endpoint {:?}", row.name), vec![change], expected).await?;
@@ -176,7 +185,7 @@ fn without(config: &Config, take: impl Fn(&mut Notification)) -> Vec<Change> {
 }
 
 pub(super) fn triggers(hub: &Hub) -> Vec<Listed<Trigger>> {
-    let config = hub.config();
+    let (config, unopened) = (hub.config(), hub.unopened());
     let mut all: Vec<Listed<Trigger>> = config
         .triggers
         .values()
@@ -185,6 +194,9 @@ pub(super) fn triggers(hub: &Hub) -> Vec<Listed<Trigger>> {
                 listed(row.clone(), users_of(&config, |notification| notification.triggers.contains(&row.id)));
             if let Some(driver) = &row.driver {
                 blank_secrets(&schemas(hub, driver).trigger, &mut shown.row.settings);
+            }
+            if let Some(lost) = unopened.iter().find(|lost| lost.is_of(Table::Triggers, row.id.as_str())) {
+                (shown.state, shown.text) = (State::Bad, capital(&lost.to_string()));
             }
             shown
         })
@@ -219,8 +231,11 @@ pub(super) async fn save_trigger(
         return Err(Problem::invalid(problems));
     }
     let present = config.triggers.get(&row.id);
-    if let (Some(present), Some(driver)) = (present, &row.driver) {
-        keep_secrets(&schemas(&answers.0, driver).trigger, &present.settings, &mut row.settings);
+    if let Some(driver) = &row.driver {
+        let schema = secrets::described(driver, description(&answers.0, driver))?.trigger_schema;
+        let kept = present.filter(|present| present.driver.as_ref() == Some(driver)).map(|present| &present.settings);
+        let place = Row { table: Table::Triggers, key: row.id.as_str() };
+        row.settings = secrets::stored(&answers.0, place, "/settings", &schema, kept, row.settings)?;
     }
     let expected = expect(Table::Triggers, row.id.as_str(), "trigger", present, &seen)?;
     let change = Change::put(Table::Triggers, row.id.as_str(), &row);

@@ -20,11 +20,11 @@ use onealert_web::{
         Actor, DeviceAnswer, DeviceRequest, DriverBrief, DriverDetail, DriverOnServer, DriverView, Drivers, Expect,
         FieldProblem, FoundFile, LogLine, Problem, State, etag,
     },
-    schema::{blank_secrets, keep_secrets},
+    schema::blank_secrets,
 };
 use serde_json::Value;
 
-use super::{Answers, configure, switch};
+use super::{Answers, configure, secrets, switch};
 use crate::hub::Hub;
 
 /// How long a driver may take to answer a device's request.
@@ -47,7 +47,7 @@ pub(super) fn schemas(hub: &Hub, driver: &DriverId) -> Schemas {
 }
 
 /// What the file in use says of itself, or the newest file found.
-fn description(hub: &Hub, driver: &DriverId) -> Option<Description> {
+pub(super) fn description(hub: &Hub, driver: &DriverId) -> Option<Description> {
     let in_use = hub.config().drivers.get(driver).map(|row| row.sha256.clone());
     in_use
         .and_then(|sha| hub.drivers.description(&sha))
@@ -256,12 +256,8 @@ pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Prob
     })
 }
 
-/// Judges settings by schema and by the driver; gives them with their secrets, and the file they are for.
-pub(super) async fn check(
-    hub: &Hub,
-    id: &DriverId,
-    mut settings: Value,
-) -> Result<(Value, String, Description), Problem> {
+/// Judges settings by schema and by the driver; gives them as they are stored, and the file they are for.
+pub(super) async fn check(hub: &Hub, id: &DriverId, settings: Value) -> Result<(Value, String, Description), Problem> {
     let config = hub.config();
     let row = config.drivers.get(id);
     // A driver that is configured keeps its file: another version is chosen, never slipped in.
@@ -273,15 +269,21 @@ pub(super) async fn check(
         None => newest(&hub.drivers.found(), id).ok_or_else(|| Problem::not_found("driver", id)),
     };
     let (sha256, described) = known?;
-    if let Some(row) = row {
-        keep_secrets(&described.settings_schema, &row.settings, &mut settings);
-    }
-    let settings = judge(hub, &sha256, &described, settings).await?;
+    let (place, present) = (secrets::of_driver(id), row.map(|row| &row.settings));
+    let settings = secrets::stored(hub, place, "", &described.settings_schema, present, settings)?;
+    judge(hub, id, &sha256, &described, &settings).await?;
     Ok((settings, sha256, described))
 }
 
-/// Whether a file of the store takes these settings: by its schema, then by its own word.
-pub(super) async fn judge(hub: &Hub, sha256: &str, described: &Description, settings: Value) -> Result<Value, Problem> {
+/// Whether a file of the store takes these settings, as they are stored: by its schema, then by its own word.
+pub(super) async fn judge(
+    hub: &Hub,
+    id: &DriverId,
+    sha256: &str,
+    described: &Description,
+    settings: &Value,
+) -> Result<(), Problem> {
+    let settings = secrets::opened(hub, secrets::of_driver(id), "", settings)?;
     let problems: Vec<FieldProblem> = schema::validate(&described.settings_schema, &settings)
         .into_iter()
         .map(|finding| FieldProblem::new(finding.path, finding.message))
@@ -289,10 +291,10 @@ pub(super) async fn judge(hub: &Hub, sha256: &str, described: &Description, sett
     if !problems.is_empty() {
         return Err(Problem::invalid(problems));
     }
-    let findings = hub.drivers.check_settings(sha256, settings.clone()).await;
+    let findings = hub.drivers.check_settings(sha256, settings).await;
     let findings: Vec<Finding> = findings.map_err(|failure| Problem::new(422, "Not accepted", failure.to_string()))?;
     match findings.is_empty() {
-        true => Ok(settings),
+        true => Ok(()),
         false => {
             let field = |finding: Finding| FieldProblem::new(finding.path, finding.message);
             Err(Problem::invalid(findings.into_iter().map(field).collect()))

@@ -10,6 +10,7 @@ mod logs;
 mod own;
 mod phones;
 mod redundancy;
+mod secrets;
 mod sending;
 mod sent;
 mod sent_detail;

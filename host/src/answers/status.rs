@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onealert_core::{
     activation::EndpointState,
-    config::{Role, Server},
+    config::{Role, Server, Table},
     ids::ServerId,
     knowledge::Knowledge,
     life::Life,
@@ -21,7 +21,7 @@ use super::{
     drivers,
     redundancy::{capital, hold_text},
 };
-use crate::{health, hub::Hub};
+use crate::{health, hub::Hub, seal::Unopened};
 
 pub(super) async fn status(hub: &Hub) -> Result<Status, Problem> {
     Ok(live(hub).await?.status)
@@ -81,7 +81,8 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
         .collect();
     servers.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
     let down = |server: &ServerStatus| seen.peers.iter().any(|it| it.id == server.id && it.belief == Belief::Down);
-    let attention = attention(&servers, down);
+    let mut attention = attention(&servers, down);
+    attention.extend(unopened(&hub.unopened()));
     let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
     let mut running: Vec<Running> = seen.activations.iter().map(|known| run(known, &name(known.owner))).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.accepted));
@@ -321,6 +322,28 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         shown.booted = standing.health.booted;
     }
     with_disk(shown)
+}
+
+/// What is to be done about stored secrets that this server cannot open: one entry, naming the first of them.
+fn unopened(lost: &[Unopened]) -> Option<Attention> {
+    let first = lost.first()?;
+    let others = match lost.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let href = match first.table {
+        Table::Drivers => format!("/drivers/{}", first.key),
+        Table::Triggers => format!("/triggers/{}", first.key),
+        _ => format!("/endpoints/{}", first.key),
+    };
+    Some(Attention {
+        state: State::Bad,
+        what: format!("{}{others}", capital(&first.to_string())),
+        since: None,
+        effect: "This server leaves alone what needs it. Everything else goes on.".to_owned(),
+        action: "Show it".to_owned(),
+        href,
+    })
 }
 
 fn attention(servers: &[ServerStatus], down: impl Fn(&ServerStatus) -> bool) -> Vec<Attention> {

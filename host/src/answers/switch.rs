@@ -2,7 +2,7 @@
 //! earlier version unless that was meant.
 
 use onealert_core::{
-    config::{Change, Config, Driver, Table, canonical},
+    config::{Change, Config, Driver, Table},
     ids::DriverId,
 };
 use onealert_drivers::Found;
@@ -10,7 +10,8 @@ use onealert_plugin_api::document::Description;
 use onealert_store::change::Expected;
 use onealert_web::needs::{Actor, DriverSwitch, FieldProblem, Problem};
 
-use super::{Answers, configure, drivers};
+use super::{Answers, configure, drivers, secrets};
+use crate::{hub::Hub, seal::Row};
 
 /// The versions in the driver folder that could be used in place of the one in use, the newest first.
 pub(super) fn others(found: &[Found], config: &Config, id: &DriverId) -> Vec<String> {
@@ -31,12 +32,45 @@ pub(super) async fn switch(answers: &Answers, by: Actor, id: DriverId, wanted: D
     if sha256 == row.sha256 {
         return Ok(());
     }
-    let settings = drivers::judge(hub, &sha256, &described, row.settings.clone()).await?;
-    let (from, to) = (&row.version, described.manifest.version);
+    let mut settings = row.settings.clone();
+    secrets::seal(hub, secrets::of_driver(&id), &described.settings_schema, &mut settings)?;
+    drivers::judge(hub, &id, &sha256, &described, &settings).await?;
+    let (from, to) = (&row.version, described.manifest.version.clone());
     let what = format!("changed driver {id} from version {from} to {to}");
-    let expected = vec![Expected { table: Table::Drivers, key: id.to_string(), row: Some(canonical(row)) }];
+    let mut expected = vec![configure::as_it_is(Table::Drivers, id.as_str(), row)];
+    let (mut changes, seen) = sealed_anew(hub, &config, &id, &described)?;
+    expected.extend(seen);
     let row = Driver { name: described.manifest.name, version: to, sha256, settings, ..row.clone() };
-    configure::write(answers, by, what, vec![Change::put(Table::Drivers, id.as_str(), &row)], expected).await
+    changes.push(Change::put(Table::Drivers, id.as_str(), &row));
+    configure::write(answers, by, what, changes, expected).await
+}
+
+/// Endpoints and triggers of the driver in which this version calls something secret that is stored readable: the changes
+/// that seal it, and what they expect to find.
+fn sealed_anew(
+    hub: &Hub,
+    config: &Config,
+    id: &DriverId,
+    described: &Description,
+) -> Result<(Vec<Change>, Vec<Expected>), Problem> {
+    let (mut changes, mut expected) = (Vec::new(), Vec::new());
+    for row in config.endpoints.values().filter(|row| row.driver == *id) {
+        let (mut sealed, place) = (row.clone(), Row { table: Table::Endpoints, key: row.id.as_str() });
+        secrets::seal(hub, place, &described.endpoint_schema, &mut sealed.address)?;
+        if sealed != *row {
+            expected.push(configure::as_it_is(Table::Endpoints, row.id.as_str(), row));
+            changes.push(Change::put(Table::Endpoints, row.id.as_str(), &sealed));
+        }
+    }
+    for row in config.triggers.values().filter(|row| row.driver.as_ref() == Some(id)) {
+        let (mut sealed, place) = (row.clone(), Row { table: Table::Triggers, key: row.id.as_str() });
+        secrets::seal(hub, place, &described.trigger_schema, &mut sealed.settings)?;
+        if sealed != *row {
+            expected.push(configure::as_it_is(Table::Triggers, row.id.as_str(), row));
+            changes.push(Change::put(Table::Triggers, row.id.as_str(), &sealed));
+        }
+    }
+    Ok((changes, expected))
 }
 
 /// The one file that is meant, if it may be used.

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
-use onealert_core::{activation::EndpointState, config::Priority, effect::HaltReason, ids::DriverId};
+use onealert_core::{
+    activation::EndpointState,
+    config::{Priority, Table},
+    effect::HaltReason,
+    ids::DriverId,
+};
 use onealert_plugin_api::document::{Activation, Delivered, End, Failure, Priority as Urgency, Target};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -13,6 +18,7 @@ use super::{
     run::{BEGIN_DEADLINE, Delivery, END_DEADLINE, Step},
     voice::Voice,
 };
+use crate::seal::{Row, Unopened};
 
 impl Delivery {
     pub(super) fn begin(&mut self, driver: &DriverId, indexes: Vec<u32>, has_audio: bool) {
@@ -94,13 +100,21 @@ impl Delivery {
         }
     }
 
+    /// The endpoints as their driver knows them. One whose secret does not open is left out; it has failed already.
     pub(super) fn targets(&self, indexes: &[u32]) -> Vec<Target> {
         let target = |index: &u32| {
-            let target = &self.payload.targets[*index as usize];
+            let name = self.payload.targets[*index as usize].name.clone();
             let endpoint = self.order.content.endpoints[*index as usize].to_string();
-            Target { endpoint, name: target.name.clone(), address: target.address.clone() }
+            Some(Target { endpoint, name, address: self.address(*index).ok()? })
         };
-        indexes.iter().map(target).collect()
+        indexes.iter().filter_map(target).collect()
+    }
+
+    /// Where and how an endpoint is reached, its secrets opened.
+    pub(super) fn address(&self, index: u32) -> Result<Value, Unopened> {
+        let endpoint = &self.order.content.endpoints[index as usize];
+        let row = Row { table: Table::Endpoints, key: endpoint.as_str() };
+        self.tools.seal.open(row, &self.payload.targets[index as usize].address)
     }
 
     pub(super) fn call<B: Serialize, A: DeserializeOwned>(

@@ -22,7 +22,7 @@ use onealert_drivers::Drivers;
 use onealert_plugin_api::document::{Delivered, Prepared};
 use tokio::sync::mpsc;
 
-use crate::{drive::Happened, payload::Payload, sound::Sound};
+use crate::{drive::Happened, payload::Payload, seal::Seal, sound::Sound};
 use claims::Claims;
 pub use times::Times;
 
@@ -61,6 +61,7 @@ pub(crate) struct Tools {
     pub server_name: Mutex<String>,
     pub server_address: String,
     pub drivers: Drivers,
+    pub seal: Arc<Seal>,
     pub sound: Arc<Sound>,
     pub report: mpsc::UnboundedSender<Happened>,
     pub claims: Mutex<Claims>,
@@ -96,12 +97,13 @@ impl Deliveries {
         server_name: String,
         server_address: String,
         drivers: Drivers,
+        seal: Arc<Seal>,
         sound: Arc<Sound>,
         report: mpsc::UnboundedSender<Happened>,
     ) -> Deliveries {
         let (claims, times, running) = Default::default();
         let server_name = Mutex::new(server_name);
-        let tools = Tools { server, server_name, server_address, drivers, sound, report, claims, times, running };
+        let tools = Tools { server, server_name, server_address, drivers, seal, sound, report, claims, times, running };
         Deliveries { tools: Arc::new(tools) }
     }
 

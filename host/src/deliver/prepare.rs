@@ -26,7 +26,10 @@ impl Delivery {
                 continue;
             }
             match self.payload.targets.get(index as usize).and_then(|target| target.driver.clone()) {
-                Some(driver) => by_driver.entry(driver).or_default().push(index),
+                Some(driver) => match self.address(index) {
+                    Ok(_) => by_driver.entry(driver).or_default().push(index),
+                    Err(lost) => failed.push((index, fail(lost.to_string()))),
+                },
                 None => failed.push((index, fail("the endpoint has no driver; it may have been deleted"))),
             }
         }

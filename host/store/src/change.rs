@@ -3,6 +3,7 @@
 use onealert_core::{
     config::{Change, Table, canonical},
     replicate::{LogRecord, Position},
+    sealed,
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -88,9 +89,9 @@ pub struct AuditRow {
     pub table: Table,
     /// Which row.
     pub key: String,
-    /// The row before, `None` if there was none. Password hashes are blanked.
+    /// The row before, `None` if there was none. Password hashes and sealed secrets are blanked.
     pub before: Option<String>,
-    /// The row after, `None` if it was deleted. Password hashes are blanked.
+    /// The row after, `None` if it was deleted. Password hashes and sealed secrets are blanked.
     pub after: Option<String>,
     /// SHA-256 of the line before, as hexadecimal digits; 64 zeros for the first.
     pub previous: String,
@@ -99,18 +100,17 @@ pub struct AuditRow {
 }
 
 /// A row without what its readers must not see: anybody who may read logs and reports could try passwords against their
-/// hashes.
+/// hashes, and sealed secrets are nobody's reading.
 pub fn blanked(table: Table, row: String) -> String {
-    if table != Table::Users {
-        return row;
-    }
     match serde_json::from_str::<Value>(&row) {
-        Ok(Value::Object(mut fields)) => {
-            if let Some(secret) = fields.get_mut("password_hash") {
+        Ok(mut value @ Value::Object(_)) => {
+            sealed::hide(&mut value);
+            if let Some(secret) = value.get_mut("password_hash").filter(|_| table == Table::Users) {
                 *secret = Value::from("not shown");
             }
-            canonical(&fields)
+            canonical(&value)
         }
-        _ => String::from("\"not shown\""),
+        _ if table == Table::Users => String::from("\"not shown\""),
+        _ => row,
     }
 }

@@ -44,7 +44,7 @@ pub async fn run(options: Options) -> Report {
     let manifest = found.manifest.expect("it was read");
     let sha256 = found.sha256.expect("it was read");
     let version = manifest.version.to_string();
-    drivers.set_enabled(vec![Enabled { id: DRIVER.to_owned(), version, sha256, settings: json!({}) }]);
+    drivers.set_enabled(vec![Enabled { id: DRIVER.to_owned(), version, sha256, settings: Ok(json!({})) }]);
     wait_for("the driver serves", PATIENCE, || async { prepare(&drivers).await.ok() }).await;
 
     // From a task of the runtime, as every delivery calls: the thread that `main` waits on would have to be woken for each

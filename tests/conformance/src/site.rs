@@ -127,7 +127,7 @@ impl Site {
     pub fn row(&self, id: &str, bytes: &[u8], settings: Value) -> Enabled {
         let sha256 = self.drivers.add_file(bytes).expect("kept");
         assert_eq!(sha256, files::sha256(bytes), "the store names a file by its content");
-        Enabled { id: id.to_owned(), version: "0.1.0".to_owned(), sha256, settings }
+        Enabled { id: id.to_owned(), version: "0.1.0".to_owned(), sha256, settings: Ok(settings) }
     }
 
     /// Begins an activation at one endpoint of a driver.

@@ -189,7 +189,7 @@ async fn a_version_that_cannot_be_had_leaves_the_old_one_serving_even_when_that_
         id: GOOD.to_owned(),
         version: "0.2.0".to_owned(),
         sha256: onealert_drivers::files::sha256(&later),
-        settings: json!({}),
+        settings: Ok(json!({})),
     };
     site.drivers.set_enabled(vec![wanted]);
     let before = site.status(GOOD, |status| status.last_error.is_some()).await;

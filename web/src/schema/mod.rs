@@ -10,4 +10,4 @@ mod secrets;
 
 pub use check::check;
 pub use field::{Field, Kind, fields};
-pub use secrets::{blank_secrets, keep_secrets};
+pub use secrets::{blank_secrets, each_secret, keep_secrets};

@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::hkdf;
 use onealert_core::ids::ServerId;
 use rcgen::{BasicConstraints, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
@@ -200,6 +201,22 @@ impl Identity {
         let key = self.authority_key_pem.clone().ok_or(IdentityError::NoSiteKey)?;
         Ok(SiteKeys { certificate: self.authority_pem.clone(), key })
     }
+    /// A key for one purpose, which every server of the site computes alike from the site's key and nobody can without it.
+    /// Another purpose gives a key that says nothing about this one.
+    ///
+    /// # Errors
+    /// The folder does not hold the site's key.
+    pub fn derive(&self, purpose: &str) -> Result<[u8; 32], IdentityError> {
+        const SALT: &[u8] = b"OneAlert site key";
+        let refused = |reason: String| IdentityError::Crypto { doing: "derive a key", reason };
+        let pem = self.authority_key_pem.as_ref().ok_or(IdentityError::NoSiteKey)?;
+        let site = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| refused(error.to_string()))?;
+        let site = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(site.secret_pkcs8_der());
+        let mut key = [0; 32];
+        let filled = site.expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
+        filled.map_err(|error| refused(error.to_string()))?;
+        Ok(key)
+    }
     pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
     }
@@ -286,6 +303,12 @@ mod tests {
         }
         let loaded = Identity::load(site.path()).expect("loads after a restart");
         assert!(loaded.is_issuer() && loaded.key_sha256() == primary.key_sha256());
+        let key = |identity: &Identity, purpose| identity.derive(purpose).expect("the site's key is there");
+        assert_eq!(key(&joined, "secrets"), key(&primary, "secrets"), "every server of a site computes the same key");
+        assert_eq!(key(&loaded, "secrets"), key(&primary, "secrets"), "after a restart too");
+        assert_ne!(key(&primary, "other"), key(&primary, "secrets"));
+        let stranger = Identity::create_primary(tempfile::tempdir().expect("folder").path(), ServerId(1), &[]);
+        assert_ne!(key(&stranger.expect("another site"), "secrets"), key(&primary, "secrets"));
     }
 
     #[test]

@@ -85,7 +85,8 @@ pub(super) fn restore(backup: &Path, to: &Path) -> Result<Notes> {
     let part = to.with_file_name(name);
     std::fs::copy(backup, &part).map_err(|error| file(&part, "restore a backup", error))?;
     let copy = Connection::open(&part).map_err(wrong)?;
-    copy.execute_batch(&format!("DROP TABLE {NOTES}")).map_err(wrong)?;
+    // The notes hold the site's key: a page that is only marked as free would keep it for whoever reads the file.
+    copy.execute_batch(&format!("PRAGMA secure_delete = ON; DROP TABLE {NOTES}; VACUUM")).map_err(wrong)?;
     copy.close().map_err(|(_, error)| wrong(error))?;
     put_in_place(&part, to)?;
     Ok(notes)
