@@ -58,7 +58,7 @@ pub async fn join(
     }
     lines.push(match control::order(&settings.data, &Order::StartAnew).await {
         Ok(_) => "the server that runs here starts anew as a secondary".to_owned(),
-        Err(_) => "now run: onealert run".to_owned(),
+        Err(_) => format!("now run: {}", next("run", config)),
     });
     Ok(lines.join("\n"))
 }
@@ -105,7 +105,7 @@ pub async fn promote(
     let (user, password) = login.map(|login| (login.user, Password::new(login.password))).unzip();
     let request = PromoteRequest { leave_missing, even_though_primary_answers, user, password };
     let promoted = candidate.promote(request).await.map_err(|error| error.to_string())?;
-    Ok(format!("{}\nnow run: onealert run", promoted.text()))
+    Ok(format!("{}\nnow run: {}", promoted.text(), next("run", config)))
 }
 
 /// Writes a backup. The server may run.
@@ -137,9 +137,17 @@ pub async fn restore(config: Option<&Path>, file: &Path, passphrase: Option<&str
     }
     let position = install::restore(&settings, file, passphrase).map_err(|error| error.to_string())?;
     Ok(format!(
-        "restored change {} of generation {}; this server sends nothing until it is promoted: onealert promote --user admin",
-        position.lsn, position.epoch
+        "restored change {} of generation {}; this server sends nothing until it is promoted: {} --user admin",
+        position.lsn,
+        position.epoch,
+        next("promote", config)
     ))
+}
+
+/// The command to type after this one: for the same server.
+fn next(command: &str, config: Option<&Path>) -> String {
+    let file = config.map(|file| format!(" --config {}", file.display())).unwrap_or_default();
+    format!("onealert {command}{file}")
 }
 
 /// The conflict reports of this server.

@@ -227,5 +227,6 @@ async fn licence(answers: &Answers, secondaries: Option<u32>) -> Result<String, 
         None => answers.licence().await?,
         Some(secondaries) => answers.set_licence(console(), secondaries).await?,
     };
-    Ok(format!("the licence allows {} secondaries, {} are enrolled", licence.secondaries, licence.enrolled))
+    let are = if licence.enrolled == 1 { "is" } else { "are" };
+    Ok(format!("the licence allows {} secondaries, {} {are} enrolled", licence.secondaries, licence.enrolled))
 }
