@@ -353,6 +353,15 @@ mod tests {
     }
 
     #[test]
+    fn an_order_names_properties_that_there_are() {
+        let mut ordered = schema();
+        ordered["x-order"] = json!(["port", "host"]);
+        assert_eq!(check(&ordered), []);
+        ordered["x-order"] = json!(["prot"]);
+        assert_eq!(check(&ordered)[0].message, "x-order names \"prot\", which is no property");
+    }
+
+    #[test]
     fn a_schema_that_no_form_can_show_is_refused() {
         let deep =
             json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {"type": "object"}}}}});
