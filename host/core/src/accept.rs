@@ -1,13 +1,14 @@
 //! When a trigger is answered (rule 1), and who is to own what it starts (rule 2).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     activation::Content,
     effect::{Notice, Output, Refusal, Ticket},
-    ids::ActivationId,
+    ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     node::Node,
+    order::Use,
     run::{Run, Waiter},
 };
 
@@ -15,9 +16,9 @@ impl Node {
     /// A trigger event was turned into an activation here.
     pub(crate) fn trigger(&mut self, ticket: Ticket, content: Content) {
         let (id, now) = (content.id, self.now.mono);
-        let until = now + self.tuning.budget();
+        let (wider_at, until) = (now + self.tuning.half_budget(), now + self.tuning.budget());
         if let Some(run) = self.runs.get_mut(&id) {
-            run.waiters.push(Waiter { ticket, duplicate: true, until });
+            run.waiters.push(Waiter { ticket, duplicate: true, wider_at, until });
             let unconfirmed = run.have.is_empty() && run.known.ended.is_none();
             self.active.insert(id);
             if unconfirmed {
@@ -42,7 +43,7 @@ impl Node {
         let stopped = self.stopped_early.contains_key(&content.key);
         let timed = content.due.is_some();
         let mut run = Run::new(Knowledge { stopped, ..Knowledge::first(Arc::new(content), owner) }, now);
-        run.waiters.push(Waiter { ticket, duplicate: false, until });
+        run.waiters.push(Waiter { ticket, duplicate: false, wider_at, until });
         run.handed_over = owner != me && !timed;
         run.came_late = run.known.content.due.is_some_and(|due| due < self.now.wall);
         let offered = !timed || (run.came_late && owner == me);
@@ -59,6 +60,7 @@ impl Node {
     /// Answers the triggers of a run that may be answered: durable here and on one other server of the group, or, as
     /// degraded, durable here when the budget is spent or nobody else is up.
     pub(crate) fn answer_triggers(&mut self, id: ActivationId) {
+        self.ask_wider_if_due(id);
         let run = &self.runs[&id];
         if run.waiters.is_empty() {
             return;
@@ -111,6 +113,31 @@ impl Node {
         let degraded = degraded || self.runs[&id].known.degraded;
         for Waiter { ticket, duplicate, .. } in ready {
             self.out.push(Output::Accepted { ticket, activation: id, degraded, duplicate });
+        }
+    }
+
+    /// Asks the servers outside the group for a copy, where no other member confirms: at once where none of them is up, else
+    /// when half of the budget is spent. An owner that is cut off and not yet believed down must not leave a page with one
+    /// copy while a server is up that could keep the second. They take part until it ends, as an ingress server does.
+    fn ask_wider_if_due(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        let Some(first) = run.waiters.iter().map(|waiter| waiter.wider_at).min() else { return };
+        let content = &run.known.content;
+        let redundant = content.group.iter().any(|member| *member != self.identity.server);
+        let unconfirmed = run.have.is_empty() && run.known.ended.is_none();
+        if run.wider.is_some() || run.is_timed() || content.drill.is_some() || !redundant || !unconfirmed {
+            return;
+        }
+        if self.confirmers(run).next().is_some() && self.now.mono < first {
+            return;
+        }
+        let outside = |peer: &ServerId| !content.group.contains(peer) && self.use_of(*peer) >= Use::Held;
+        let wider: BTreeSet<ServerId> = self.peers.keys().copied().filter(outside).collect();
+        let run = self.runs.get_mut(&id).expect("looked up above");
+        run.friends.extend(&wider);
+        run.wider = Some(wider.clone());
+        for to in wider {
+            self.push_to(to, id, true);
         }
     }
 }

@@ -289,12 +289,13 @@ impl Node {
         standing.map(|standing| &standing.versions.drivers)
     }
 
-    /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving. Where
-    /// a server outside the group has nobody of it, everybody who is up: another such server may have got the same event.
+    /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving. Those
+    /// outside of it too that were asked because none of them did. Where a server outside the group has nobody of it, everybody who is up: another such server may have got the same event.
     pub(crate) fn confirmers<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
         let me = self.identity.server;
         let group = run.known.content.group.iter().copied().chain(self.stand_ins(run));
-        group.filter(move |id| *id != me && self.use_of(*id) >= Use::Held && !run.is_dead_here(*id))
+        let wider = run.wider.iter().flatten().copied();
+        group.chain(wider).filter(move |id| *id != me && self.use_of(*id) >= Use::Held && !run.is_dead_here(*id))
     }
 
     /// Every peer, where nobody of the run's group is up and this server is outside of it.
@@ -328,6 +329,7 @@ impl Node {
             if self.runs.contains_key(&id) {
                 self.settle(id);
                 self.share_if_due(id);
+                self.introduce_if_due(id);
             }
         }
         self.tell_rehearsals();
@@ -364,7 +366,8 @@ impl Node {
         for run in self.active.iter().map(|id| &self.runs[id]) {
             times.push(self.mend_at);
             times.extend(run.share_at);
-            times.extend(run.waiters.iter().map(|waiter| waiter.until));
+            times.extend(run.introduce_at);
+            times.extend(run.waiters.iter().flat_map(|waiter| [waiter.wider_at, waiter.until]));
             times.extend(run.offered.map(|offer| offer.until));
             times.extend(run.writing_since.map(|since| since + self.tuning.suspicion()));
             times.extend(run.delivering.as_ref().and_then(|it| it.halted).map(|at| at + self.tuning.suspicion()));

@@ -32,6 +32,10 @@ pub(crate) struct Run {
     pub(crate) have: BTreeMap<ServerId, Held>,
     /// Servers outside the group that take part: the ingress server that handed it over.
     pub(crate) friends: BTreeSet<ServerId>,
+    /// Servers outside the group that were asked to keep a copy, because nobody of the group confirmed; `None` before that.
+    pub(crate) wider: Option<BTreeSet<ServerId>>,
+    /// This server stands outside the group and keeps a copy: when it makes itself known to the owner.
+    pub(crate) introduce_at: Option<Mono>,
     /// It comes from the disk of an earlier process: who took part besides the group is forgotten.
     pub(crate) inherited: bool,
     /// Who waits for our `Have`.
@@ -79,6 +83,8 @@ pub(crate) struct Stored {
 pub(crate) struct Waiter {
     pub(crate) ticket: Ticket,
     pub(crate) duplicate: bool,
+    /// From when on servers outside the group are asked for a copy too.
+    pub(crate) wider_at: Mono,
     pub(crate) until: Mono,
 }
 
@@ -110,6 +116,8 @@ impl Run {
             write_failed: None,
             have: BTreeMap::new(),
             friends: BTreeSet::new(),
+            wider: None,
+            introduce_at: None,
             inherited: false,
             owed: BTreeSet::new(),
             waiters: Vec::new(),

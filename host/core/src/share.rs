@@ -30,6 +30,10 @@ impl Node {
             run.ending = None;
         }
         // The server that has lost it may not be reached by the one that took it.
+        if fresh && confirm && !run.known.content.group.contains(&self.identity.server) {
+            // Not before the server that asked has settled whose it is.
+            run.introduce_at = Some(now + self.tuning.budget());
+        }
         let loser = (joined.claim && ![from, run.known.owner].contains(&owner_before)).then_some(owner_before);
         if !run.known.content.group.contains(&from) {
             run.friends.insert(from);
@@ -164,6 +168,19 @@ impl Node {
         self.persist(id);
     }
 
+    /// A server outside the group that keeps a copy makes itself known to the owner, so that it hears how it goes on: it would
+    /// take silence for a missed deadline.
+    pub(crate) fn introduce_if_due(&mut self, id: ActivationId) {
+        let run = self.runs.get_mut(&id).expect("active activations are known");
+        if run.introduce_at.take_if(|at| *at <= self.now.mono).is_none() || run.known.ended.is_some() {
+            return;
+        }
+        let owner = run.known.owner;
+        if self.peers.get(&owner).is_some_and(|peer| peer.lives()) {
+            self.push_to(owner, id, false);
+        }
+    }
+
     /// A connection to a peer stands: what was pushed over the one before may be lost.
     pub(crate) fn push_own_to(&mut self, to: ServerId) {
         let me = self.identity.server;
@@ -231,7 +248,7 @@ impl Node {
         self.send(to, PeerMessage::Have { activation: id, attempt, owner, stopped });
     }
 
-    fn push_to(&mut self, to: ServerId, id: ActivationId, confirm: bool) {
+    pub(crate) fn push_to(&mut self, to: ServerId, id: ActivationId, confirm: bool) {
         let run = &self.runs[&id];
         let mut knowledge = Box::new(run.known.clone());
         if run.ending.is_some() {

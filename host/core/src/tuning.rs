@@ -19,6 +19,7 @@ pub struct Tuning {
     deadline_step: Span,
     suspicion: Span,
     hold_down: Span,
+    forget: Span,
 }
 
 /// Times that do not fit together.
@@ -33,6 +34,16 @@ pub enum BadTuning {
         least_ms: u64,
         /// The longest allowed.
         most_ms: u64,
+    },
+    /// What has finished would be forgotten while others still think that it runs.
+    #[error(
+        "finished activations cannot be forgotten after {forget_ms} ms; choose more than the suspicion time, {suspicion_ms} ms"
+    )]
+    Forget {
+        /// How long they were to be remembered.
+        forget_ms: u64,
+        /// How long silence lasts before a peer is believed down.
+        suspicion_ms: u64,
     },
     /// The order budget < deadline step < suspicion < hold-down does not hold.
     #[error(
@@ -72,6 +83,7 @@ impl Tuning {
             deadline_step: heartbeat.times(2),
             suspicion: heartbeat.times(4),
             hold_down: heartbeat.times(120).max(Span::secs(30)),
+            forget: Span::secs(24 * 3600),
         }
         .checked()
     }
@@ -82,6 +94,17 @@ impl Tuning {
     /// The hold-down is not above the suspicion time.
     pub fn with_hold_down(self, hold_down: Span) -> Result<Tuning, BadTuning> {
         Tuning { hold_down, ..self }.checked()
+    }
+
+    /// The same times with another memory of what has finished.
+    ///
+    /// # Errors
+    /// It is not longer than the suspicion time: what a peer that fell silent still knows as running would begin anew.
+    pub fn with_forget(self, forget: Span) -> Result<Tuning, BadTuning> {
+        if self.suspicion < forget {
+            return Ok(Tuning { forget, ..self });
+        }
+        Err(BadTuning::Forget { forget_ms: forget.as_millis(), suspicion_ms: self.suspicion.as_millis() })
     }
 
     /// How often a sign of life is sent.
@@ -95,6 +118,11 @@ impl Tuning {
     /// How long a confirmation by another server is waited for (rules 1 to 3).
     pub fn budget(&self) -> Span {
         self.budget
+    }
+    /// How long the group's confirmation is waited for before servers outside of it are asked for a copy too: half of the
+    /// budget, so that their answer comes within it.
+    pub fn half_budget(&self) -> Span {
+        Span(self.budget.0 / 2)
     }
     /// What each rank adds to the deadline of a timed event (rule 7).
     pub fn deadline_step(&self) -> Span {
@@ -118,7 +146,7 @@ impl Tuning {
     }
     /// How long a finished activation stays known (rule 11).
     pub fn forget(&self) -> Span {
-        Span::secs(24 * 3600)
+        self.forget
     }
 
     fn checked(self) -> Result<Tuning, BadTuning> {

@@ -1,9 +1,12 @@
 //! The node's rules told as stories: what happens when, and who did what.
 
+mod accepting;
+mod copies;
 mod drill;
 mod drivers;
+mod ending;
 mod failback;
 mod peers;
-mod rules;
+mod succeeding;
 mod what_if;
 mod world;

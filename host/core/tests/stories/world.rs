@@ -42,6 +42,12 @@ pub enum Did {
     Notice(Notice),
 }
 
+impl Did {
+    pub fn is_deliver(&self) -> bool {
+        matches!(self, Did::Deliver { .. })
+    }
+}
+
 pub struct Server {
     node: Option<Node>,
     pub disk: BTreeMap<ActivationId, Knowledge>,
