@@ -47,6 +47,7 @@ pub mod replication;
 pub mod retire;
 pub mod seal;
 pub mod settings;
+pub mod signals;
 pub mod sound;
 pub mod upkeep;
 pub mod world;

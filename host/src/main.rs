@@ -16,6 +16,7 @@ use onealert::{
     doors::Listening,
     logging, process,
     settings::Settings,
+    signals::Signals,
 };
 use onealert_core::config::Role;
 
@@ -167,6 +168,17 @@ fn main() -> ExitCode {
     if let Command::DriverWorker { library } = &arguments.command {
         return onealert_drivers::worker::main(library);
     }
+    // First of all: a server may be asked to end while it has hardly begun.
+    let signals = match &arguments.command {
+        Command::Run { .. } => match Signals::hear() {
+            Ok(signals) => Some(signals),
+            Err(error) => {
+                eprintln!("onealert: signals cannot be heard: {error}");
+                return ExitCode::FAILURE;
+            }
+        },
+        _ => None,
+    };
     // Only a running server writes log files.
     let settings = match &arguments.command {
         Command::Run { config } => match Settings::load(config.as_deref()) {
@@ -192,11 +204,20 @@ fn main() -> ExitCode {
     if let Command::Driver { command } = arguments.command {
         return runtime.block_on(check(command));
     }
-    let done = runtime.block_on(command(arguments.command, settings.unwrap_or_default(), begun));
+    let done = runtime.block_on(async {
+        match &signals {
+            Some(signals) => run(settings.unwrap_or_default(), begun, signals).await,
+            None => command(arguments.command).await,
+        }
+    });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(After::End) => ExitCode::SUCCESS,
-        Ok(After::StartAnew) => start_anew(),
+        Ok(After::StartAnew) => match signals.map(Signals::leave) {
+            // Who asked it to end meanwhile does not mean the server that it becomes to go on.
+            Some(true) => ExitCode::SUCCESS,
+            _ => start_anew(),
+        },
         Err(error) => {
             eprintln!("onealert: {error}");
             ExitCode::FAILURE
@@ -211,9 +232,8 @@ enum After {
     StartAnew,
 }
 
-async fn command(command: Command, settings: Settings, begun: Instant) -> Result<After, String> {
+async fn command(command: Command) -> Result<After, String> {
     let text = match command {
-        Command::Run { .. } => return run(settings, begun).await,
         Command::Join { config, primary, user, fingerprint } => {
             let password = password(&format!("password of {user} on the primary"))?;
             commands::join(config.as_deref(), primary, Login { user, password }, fingerprint).await?
@@ -248,26 +268,19 @@ async fn command(command: Command, settings: Settings, begun: Instant) -> Result
             commands::order(config.as_deref(), Order::Licence { secondaries }).await?
         }
         Command::Conflicts { config } => commands::conflicts(config.as_deref())?,
-        Command::DriverWorker { .. } | Command::Driver { .. } => return Ok(After::End),
+        Command::Run { .. } | Command::DriverWorker { .. } | Command::Driver { .. } => return Ok(After::End),
     };
     println!("{text}");
     Ok(After::End)
 }
 
-async fn run(settings: Settings, begun: Instant) -> Result<After, String> {
-    use tokio::signal::unix::{SignalKind, signal};
+async fn run(settings: Settings, begun: Instant, signals: &Signals) -> Result<After, String> {
     let data = settings.data.clone();
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let app = App::start(settings).await.map_err(|error| error.to_string())?;
     say(&app.listening, &data, begun);
     let after = tokio::select! {
-        _ = terminate.recv() => {
-            tracing::info!("stopping: asked to terminate");
-            After::End
-        }
-        _ = interrupt.recv() => {
-            tracing::info!("stopping: interrupted");
+        why = signals.asked_to_end() => {
+            tracing::info!("stopping: {why}");
             After::End
         }
         () = app.starts_anew() => {
@@ -279,7 +292,8 @@ async fn run(settings: Settings, begun: Instant) -> Result<After, String> {
     Ok(after)
 }
 
-/// Replaces this process by a fresh one with the same arguments: nothing of the server that was is left in it.
+/// Replaces this process by a fresh one with the same arguments: nothing of the server that was is left in it, but the
+/// signals that wait for it.
 fn start_anew() -> ExitCode {
     use std::os::unix::process::CommandExt;
     let error = std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();

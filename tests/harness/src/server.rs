@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
@@ -116,10 +116,32 @@ impl Server {
     /// # Panics
     /// It did not become ready; the text is its log.
     pub fn start(&mut self) -> Duration {
-        assert!(self.child.is_none(), "{} runs already", self.name);
         // Built before the time counts.
-        let mut program = self.program();
+        let program = self.program();
         let begun = Instant::now();
+        let said = self.begin_with(program);
+        loop {
+            match said.recv_timeout(READY.saturating_sub(begun.elapsed())) {
+                Ok(line) => {
+                    let ready = line.starts_with("ready");
+                    self.said.push(line);
+                    if ready {
+                        return begun.elapsed();
+                    }
+                }
+                Err(_) => panic!("{} did not become ready; its log says:\n{}", self.name, self.log()),
+            }
+        }
+    }
+
+    /// Starts it and waits for nothing; what it says comes out of the channel, which has to be kept for as long as it runs.
+    pub fn begin(&mut self) -> mpsc::Receiver<String> {
+        let program = self.program();
+        self.begin_with(program)
+    }
+
+    fn begin_with(&mut self, mut program: Command) -> mpsc::Receiver<String> {
+        assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("the server's log");
         let mut child = program
             .args(["run", "--config"])
@@ -142,18 +164,7 @@ impl Server {
         self.process.store(child.id() as i32, Ordering::Release);
         self.child = Some(child);
         self.said.clear();
-        loop {
-            match said.recv_timeout(READY.saturating_sub(begun.elapsed())) {
-                Ok(line) => {
-                    let ready = line.starts_with("ready");
-                    self.said.push(line);
-                    if ready {
-                        return begun.elapsed();
-                    }
-                }
-                Err(_) => panic!("{} did not become ready; its log says:\n{}", self.name, self.log()),
-            }
-        }
+        said
     }
 
     /// Its log so far.
@@ -200,6 +211,19 @@ impl Server {
     pub fn stop(&mut self) -> bool {
         let _ = kill(self.pid(), Signal::SIGTERM);
         self.reap()
+    }
+
+    /// Asks it to stop and waits for nothing.
+    pub fn terminate(&self) {
+        kill(self.pid(), Signal::SIGTERM).expect("the process is ours");
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().expect("the process is ours")?;
+        self.child = None;
+        self.process.store(0, Ordering::Release);
+        Some(status)
     }
 
     fn reap(&mut self) -> bool {
