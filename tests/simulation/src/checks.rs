@@ -84,6 +84,39 @@ pub(crate) fn not_too_late(world: &World, at: usize, activation: ActivationId) -
     check(world, "rule 10", if late { Err(what()) } else { Ok(()) })
 }
 
+/// Rule 4: what an owner had the result of for longer than the share time and a message's way before it died, its successor
+/// does not begin again. Judged where one process was killed and nothing else happened.
+pub(crate) fn was_not_told_of_it(
+    world: &World,
+    at: usize,
+    activation: ActivationId,
+    attempt: u32,
+    endpoint: usize,
+) -> Result<(), Violation> {
+    /// The share time, and twice the slowest way and the latest tick.
+    const SHARED_US: u64 = 50_000 + 2 * 5_500;
+    let Some(seen) = world.history.activations.get(&activation) else { return Ok(()) };
+    if world.schedule.weather > Weather::Crashes || !seen.content.group.contains(&id(at)) {
+        return Ok(());
+    }
+    let other = |rang: &&Rang| rang.server != at && rang.attempt < attempt;
+    let Some((first, answered)) =
+        seen.rang[endpoint].iter().filter(other).find_map(|rang| Some((rang.server, rang.answered_us?)))
+    else {
+        return Ok(());
+    };
+    let about = answered.saturating_sub(AFTERMATH_US);
+    let mut faults = world.history.faults.iter().filter(|fault| fault.until_us >= about);
+    let died = |fault: &Fault| {
+        let dies = matches!(fault.kind, FaultKind::Crash | FaultKind::Restart) && fault.server == first;
+        dies && fault.from_us >= answered + SHARED_US
+    };
+    let alone = faults.all(died) && world.now_us > about + AFTERMATH_US + SHARED_US;
+    let what =
+        || format!("server {at} begins endpoint {endpoint} of {activation}, of which server {first} had the result");
+    check(world, "rule 4", if alone { Err(what()) } else { Ok(()) })
+}
+
 /// How many activations were accepted and have, in the end, an endpoint that neither rang nor has a reason why not, with
 /// nobody left who could still ring it. Those accepted as degraded are counted apart: one copy was all that was promised.
 pub(crate) fn lost(world: &World) -> (u64, u64) {

@@ -7,7 +7,7 @@ use onealert_core::{
     config::{Change, Config, Role, Table},
     ids::{EpochId, Incarnation, ServerId},
     life::{Deed, Life, Opening, Place},
-    lineage::{Generation, PrimaryAddress},
+    lineage::{self, Generation, PrimaryAddress},
     replicate::{Digests, Epoch, LogRecord, Position},
     time::Mono,
     version::VersionSet,
@@ -20,6 +20,7 @@ use onealert_store::{
 };
 
 use crate::{
+    conflict::Report,
     memory::{Content, MemoryStore},
     world::id,
 };
@@ -217,8 +218,12 @@ pub struct Copy {
     pub position: Option<Position>,
     pub lineage: Vec<Epoch>,
     pub life: Life,
-    /// Generations that were seen anywhere, in the order in which they were. In no backup.
-    pub seen: Vec<EpochId>,
+    /// The newest generation that was seen anywhere, with every one that led to it. In no backup.
+    pub newest: Vec<Epoch>,
+    /// Files for people. In no backup.
+    pub reports: Vec<Report>,
+    /// The fork of a report that the disk has refused.
+    pub report_due: Option<u64>,
     /// Its minor version.
     pub product: u64,
     pub log: Log,
@@ -240,7 +245,9 @@ impl Copy {
             position: None,
             lineage: Vec::new(),
             life: Life::Active,
-            seen: Vec::new(),
+            newest: Vec::new(),
+            reports: Vec::new(),
+            report_due: None,
             product: 1,
             log: Log::default(),
             backup: None,
@@ -262,19 +269,19 @@ impl Copy {
         let readable = |(table, key, row): (Table, String, String)| Some((table, key, row));
         self.config = Config::from_rows(loaded.rows.into_iter().filter_map(readable)).expect("rows of their tables");
         (self.position, self.lineage) = (Some(loaded.position), loaded.epochs);
-        for epoch in self.lineage.iter().map(|epoch| epoch.id).collect::<Vec<_>>() {
-            self.see(epoch);
-        }
+        self.see(&self.lineage.clone());
     }
 
     /// Remembers a generation; what was once left behind does not become the newest again.
-    pub fn see(&mut self, epoch: EpochId) {
-        if !self.seen.contains(&epoch) {
-            self.seen.push(epoch);
-        }
+    pub fn see(&mut self, lineage: &[Epoch]) {
+        self.newest = lineage::newest(&self.newest, lineage).to_vec();
     }
 
     pub fn role(&self, me: usize) -> Role {
+        // Who was told whom to follow is a secondary, whatever the configuration says that it has joined with.
+        if self.told_primary.is_some() {
+            return Role::Secondary;
+        }
         self.config.servers.get(&id(me)).map_or(Role::Secondary, |row| row.role)
     }
 

@@ -9,14 +9,18 @@ use crate::{
     doubled::{self, Cause, Knew, Rule},
     history::{Fault, FaultKind, Rang},
     law,
+    planted::Planted,
     schedule::Weather,
     server::Delivery,
-    world::{Event, World},
+    world::{Event, World, id},
 };
 
 impl World {
     pub(crate) fn deliver(&mut self, at: usize, activation: ActivationId, attempt: u32, states: &[EndpointState]) {
-        if self.servers[at].deliveries.contains_key(&(activation, attempt)) {
+        if let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) {
+            if !std::mem::replace(&mut delivery.ordered, true) {
+                return;
+            }
             self.violate("contract", format!("server {at} asks twice for attempt {attempt} of {activation}"));
             return;
         }
@@ -27,12 +31,29 @@ impl World {
             let delay = self.draw("begin", at, endpoint).between(500, 300_000);
             self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
         }
-        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ended: false };
+        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ordered: true, ended: false };
         self.servers[at].deliveries.insert((activation, attempt), delivery);
         if let Some(seen) = self.history.see(activation) {
             seen.delivering.insert(at, attempt);
         }
         self.end_if_done(at, activation, attempt);
+    }
+
+    /// Where rule 3 is broken on purpose: a driver begins as soon as its server owns what came in.
+    pub(crate) fn begin_unbacked(&mut self, at: usize, input: &Input) {
+        let Input::Trigger { content, .. } = input else { return };
+        if self.planted != Some(Planted::DeliversUnbacked) || content.due.is_some() {
+            return;
+        }
+        let known = self.servers[at].node.as_ref().and_then(|node| node.knowledge(content.id));
+        let mine = known.filter(|known| known.claim() == (0, id(at)) && known.ended.is_none() && !known.stopped);
+        let Some(states) = mine.map(|known| known.states.clone()) else { return };
+        if !self.servers[at].deliveries.contains_key(&(content.id, 0)) {
+            self.deliver(at, content.id, 0, &states);
+            if let Some(delivery) = self.servers[at].deliveries.get_mut(&(content.id, 0)) {
+                delivery.ordered = false;
+            }
+        }
     }
 
     pub(crate) fn begin(&mut self, at: usize, activation: ActivationId, attempt: u32, endpoint: usize) {
@@ -45,12 +66,17 @@ impl World {
         delivery.running.insert(endpoint);
         let may =
             checks::may_begin(self, at, activation, attempt).and_then(|()| checks::not_too_late(self, at, activation));
+        let may = may.and_then(|()| checks::was_not_told_of_it(self, at, activation, attempt, endpoint));
         if let Err(violation) = may.and_then(|()| law::i12_who_was_removed_delivers_nothing(self, at)) {
             self.violation.get_or_insert(violation);
         }
         let delay = self.draw("answer", at, endpoint).between(500, 250_000);
         self.note(|| format!("{at} rings endpoint {endpoint} of {activation} attempt {attempt}"));
-        self.rings(activation, endpoint, Rang { at_us: self.now_us, server: at, attempt, failed: false });
+        self.rings(
+            activation,
+            endpoint,
+            Rang { at_us: self.now_us, server: at, attempt, failed: false, answered_us: None },
+        );
         self.after(delay, Event::Answered { at, boot, activation, attempt, endpoint });
         let states = vec![(endpoint as u32, EndpointState::Sent)];
         self.feed(at, Input::Progress { activation, attempt, states });
@@ -118,8 +144,13 @@ impl World {
             }
             EndpointState::Failed { reason: "the device answered 503".to_owned() }
         } else {
+            let now_us = self.now_us;
             if let Some(seen) = self.history.see(activation) {
                 seen.acked.insert(endpoint);
+                let mut rang = seen.rang[endpoint].iter_mut().rev();
+                if let Some(rang) = rang.find(|rang| (rang.server, rang.attempt) == (at, attempt)) {
+                    rang.answered_us = Some(now_us);
+                }
             }
             EndpointState::Acked { note: String::new() }
         };
@@ -134,7 +165,7 @@ impl World {
         let mut attempts = Vec::new();
         for ((of, attempt), delivery) in &mut self.servers[at].deliveries {
             if *of == activation && !delivery.ended {
-                delivery.halted = true;
+                (delivery.halted, delivery.ordered) = (true, true);
                 delivery.waiting.clear();
                 attempts.push(*attempt);
             }

@@ -62,6 +62,13 @@ impl World {
                 self.servers[server].full_until_us = until;
                 self.history.fault(FaultKind::Disk, server, self.now_us, until);
             }
+            Happening::StuckClockwork { server, for_ms } => {
+                let until = self.now_us + for_ms * 1000;
+                self.servers[server].stuck_until_us = until;
+                self.history.fault(FaultKind::Stuck, server, self.now_us, until);
+                let boot = self.servers[server].boot;
+                self.at(until, Event::Unsticks { at: server, boot });
+            }
             Happening::ClockJump { server, by_ms } => {
                 // Until the offset is known again.
                 self.history.fault(FaultKind::Clock, server, self.now_us, self.now_us + 10_000_000);
@@ -142,6 +149,8 @@ impl World {
             return;
         }
         // Installed again by somebody who names the primary; what it had seen and written is gone.
+        self.gone_with(at);
+        let server = &mut self.servers[at];
         let product = server.copy.product;
         server.copy = Copy { told_primary, product, ..Copy::new(database) };
     }

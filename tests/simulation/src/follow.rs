@@ -27,7 +27,8 @@ impl World {
             incarnation: Incarnation(server.incarnation),
             versions: copy.versions(),
             position: copy.position.clone(),
-            newest_epoch: copy.seen.last().copied(),
+            lineage: copy.lineage.clone(),
+            newest: copy.newest.clone(),
         };
         Up::Hello { hello: Box::new(hello), protocol: 1, credit: 1 << 20, purpose: Purpose::Follow, login: None }
     }
@@ -207,6 +208,9 @@ impl World {
             return;
         };
         let wall = self.servers[at].clocks(self.now_us).wall;
+        if let Job::StageBegin(header) = &job {
+            self.keep_superseded(at, header);
+        }
         let copy = &mut self.servers[at].copy;
         let store = copy.store.port();
         match job {

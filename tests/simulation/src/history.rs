@@ -14,6 +14,8 @@ pub struct Rang {
     pub attempt: u32,
     /// The device answered that it did not work: nobody heard anything.
     pub failed: bool,
+    /// When its answer reached the driver, if it was a good one.
+    pub answered_us: Option<u64>,
 }
 
 /// An answer "accepted".
@@ -59,6 +61,8 @@ pub enum FaultKind {
     Restored,
     Clock,
     Promoted,
+    /// A server's clockwork stands still.
+    Stuck,
 }
 
 /// A fault and how long it lasted.

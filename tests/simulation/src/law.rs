@@ -12,6 +12,7 @@ use onealert_core::{
 
 use crate::{
     checks::Violation,
+    conflict,
     history::FaultKind,
     world::{World, id, place},
 };
@@ -34,6 +35,10 @@ pub struct Law {
     pub edited: BTreeSet<usize>,
     /// Every record that became durable at its origin, by its number.
     pub written: BTreeMap<(ServerId, u64, u64), String>,
+    /// What was acknowledged to an administrator, by generation and number.
+    pub acknowledged: BTreeSet<(EpochId, u64)>,
+    /// What only fenced servers held once a fault or an operator had destroyed the copy that counted.
+    pub bereft: BTreeSet<(EpochId, u64)>,
     /// Servers that were primary at any time.
     primaries: BTreeSet<usize>,
 }
@@ -97,6 +102,8 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
         }
     }
     i8_followers_have_caught_up(world).map_err(named("I8"))?;
+    conflict::nothing_is_dropped(world).map_err(named("conflict reports"))?;
+    conflict::who_is_fenced_has_reported(world).map_err(named("conflict reports"))?;
     i11_every_record_has_one_place(world).map_err(named("I11"))
 }
 

@@ -6,14 +6,17 @@
 //! others, [`law`] judges it. `README.md` says what is modelled and what is not.
 
 pub mod checks;
+pub mod conflict;
 pub mod copy;
 pub mod doubled;
+mod draw;
 mod drivers;
 mod faults;
 mod follow;
 pub mod history;
 pub mod law;
 pub mod lines;
+mod look;
 pub mod memory;
 mod network;
 mod office;
@@ -23,6 +26,7 @@ mod publish;
 mod random;
 pub mod schedule;
 mod server;
+mod shell;
 pub mod shrink;
 pub mod world;
 

@@ -14,6 +14,7 @@ use onealert_core::{
 use onealert_store::change::{AuditEntry, Commit};
 
 use crate::{
+    conflict,
     copy::{Copy, Job, Store},
     history::FaultKind,
     law,
@@ -178,7 +179,8 @@ impl World {
         if !self.servers[at].copy.may(at, now, Deed::Join) || !self.servers[at].is_awake() {
             return;
         }
-        let inert = self.servers[at].copy.life == Life::Inert;
+        let life = self.servers[at].copy.life;
+        let inert = life == Life::Inert;
         let opens = |other: &usize| {
             let server = &self.servers[*other];
             let now = server.clocks(self.now_us).mono;
@@ -203,12 +205,18 @@ impl World {
         self.note(|| format!("--- server {at} joins server {primary}"));
         let address = self.servers[primary].copy.config.servers.get(&id(primary)).map(|row| row.into());
         self.go_down(at, Down::Process, Some(200));
+        self.servers[at].incarnation += 1;
+        if matches!(life, Life::Fenced { .. }) {
+            // It stays the server that it is; what it holds is replaced by the primary's snapshot.
+            let copy = &mut self.servers[at].copy;
+            (copy.life, copy.told_primary, copy.report_due) = (Life::Active, address, None);
+            return;
+        }
+        self.gone_with(at);
         let database = self.database;
-        let server = &mut self.servers[at];
-        server.incarnation += 1;
-        let fresh = Copy::new(database);
-        let (log, seen, product) = (server.copy.log.clone(), server.copy.seen.clone(), server.copy.product);
-        server.copy = Copy { told_primary: address, log, seen, product, ..fresh };
+        let copy = &mut self.servers[at].copy;
+        let (log, newest, product) = (copy.log.clone(), copy.newest.clone(), copy.product);
+        *copy = Copy { told_primary: address, log, newest, product, ..Copy::new(database) };
     }
 
     /// Somebody keeps a backup, or restores the last one on the stopped machine: another life, that waits for an operator.
@@ -225,6 +233,8 @@ impl World {
         server.incarnation += u64::from(!reuses);
         let copy = &mut server.copy;
         let primary = copy.role(at) == Role::Primary;
+        self.gone_with(at);
+        let copy = &mut self.servers[at].copy;
         copy.store = backup.config.restore();
         copy.log = backup.log;
         copy.reload();
@@ -268,18 +278,23 @@ impl World {
         if heard.lineage.last().map(|epoch| epoch.id) == ours || copy.lineage.is_empty() {
             return;
         }
-        for epoch in &heard.lineage {
-            copy.see(epoch.id);
-        }
-        match lineage::meet(id(at), copy.role(at), copy.life, &copy.lineage, heard) {
-            Meeting::Fence { by, .. } if self.planted != Some(Planted::FencesNobody) => {
+        match lineage::meet(id(at), copy.role(at), copy.life, &copy.lineage, &copy.newest, heard) {
+            Meeting::Fence { by, fork } if self.planted != Some(Planted::FencesNobody) => {
                 if copy.life != (Life::Fenced { by }) {
                     copy.life = Life::Fenced { by };
                     copy.feeds.clear();
+                    copy.report_due = Some(fork);
+                    copy.see(&heard.lineage);
                     self.note(|| format!("--- server {at} is fenced by {by}"));
+                }
+                // What the disk refuses is tried again with the next word of that generation.
+                let full = self.now_us < self.servers[at].full_until_us;
+                if let Some(fork) = self.servers[at].copy.report_due.take_if(|_| !full) {
+                    self.report(at, fork);
                 }
             }
             Meeting::Follow { primary, .. } => {
+                copy.see(&heard.lineage);
                 if copy.told_primary.as_ref() != Some(&primary) {
                     copy.told_primary = Some(primary);
                     self.hang_up(at);
@@ -314,7 +329,8 @@ impl World {
         let store = copy.store.port();
         match job {
             Job::Commit(changes) if may => {
-                store.commit(&Commit::new(now.wall, changes)).expect("well-formed rows");
+                let committed = store.commit(&Commit::new(now.wall, changes)).expect("well-formed rows");
+                self.acknowledged(&committed.records);
                 law::committed(self, at);
             }
             Job::Promote(epoch) => {
@@ -404,6 +420,9 @@ impl World {
             server.incarnation += 1;
         }
         self.moved(at);
+        if let Err(what) = conflict::nothing_is_dropped(self) {
+            self.violate("conflict reports", what);
+        }
         if first {
             self.compute_bells(at);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use onealert_core::{
     activation::{Deliverable, EndpointState},
-    effect::{Output, Record},
+    effect::{Output, Record, TakeoverReason},
     event::Input,
     ids::ServerId,
     peer_message::PeerMessage,
@@ -17,6 +17,22 @@ pub enum Planted {
     AcceptsBeforeDurable,
     /// What others push is confirmed and never written.
     ConfirmsWithoutWriting,
+    /// Rule 2: whoever is asked owns, whoever comes first in the group.
+    OwnsWhatComesIn,
+    /// Rule 2: a hand-over that is not confirmed stays with the owner that was chosen.
+    HandsOverForEver,
+    /// Rule 3: the drivers begin before anybody has confirmed the copy.
+    DeliversUnbacked,
+    /// Rule 4: nobody is told which endpoints were reached.
+    SharesNothing,
+    /// Rule 7: an owner does not announce that it has started a bell.
+    AnnouncesNoStart,
+    /// Rule 7: nobody rings a bell whose owner has missed its deadline.
+    IgnoresDeadlines,
+    /// Rule 10: nothing expires.
+    SendsTooLate,
+    /// Rule 11: what has ended is forgotten soon.
+    ForgetsWhatEnded,
     /// Everybody who hears of an activation delivers it.
     EverybodyDelivers,
     /// A halt never reaches the drivers.
@@ -41,6 +57,10 @@ pub enum Planted {
     PromotesWithoutEpoch,
     /// A primary that meets a later generation goes on taking configuration.
     FencesNobody,
+    /// What a branch that is left behind held is not kept for people.
+    KeepsNoConflicts,
+    /// A primary takes every generation that it never heard of for a later one, also one of a branch that is left behind.
+    TakesAnyForLater,
     /// A restored server goes on with the numbers of its backup.
     ReusesNumbersAfterRestore,
     /// A server that is told that it was deprovisioned goes on sending.
@@ -48,6 +68,27 @@ pub enum Planted {
 }
 
 impl Planted {
+    /// Changes what a node is told.
+    pub(crate) fn mislead(self, me: ServerId, input: &mut Input) {
+        let Input::Trigger { content, .. } = input else { return };
+        match self {
+            Planted::OwnsWhatComesIn if content.due.is_none() && content.group.contains(&me) => {
+                content.group.sort_by_key(|member| *member != me);
+            }
+            Planted::SendsTooLate => content.expires = None,
+            _ => {}
+        }
+    }
+
+    /// Whether a successor that took over for this reason does not deliver.
+    pub(crate) fn mutes(self, why: TakeoverReason) -> bool {
+        match self {
+            Planted::HandsOverForEver => why == TakeoverReason::NotConfirmed,
+            Planted::IgnoresDeadlines => why == TakeoverReason::Deadline,
+            _ => false,
+        }
+    }
+
     /// Changes what a node asked for.
     pub(crate) fn spoil(self, me: ServerId, input: &Input, outputs: &mut Vec<Output>) {
         match self {
@@ -78,6 +119,21 @@ impl Planted {
                     outputs.push(Output::Deliver { activation, attempt, content, states, listen_first: false });
                 }
             }
+            Planted::SharesNothing => {
+                let shares =
+                    |output: &Output| matches!(output, Output::Send { message: PeerMessage::Share { .. }, .. });
+                outputs.retain(|output| !shares(output));
+            }
+            Planted::AnnouncesNoStart => {
+                for output in outputs {
+                    if let Output::Send { message: PeerMessage::Push { knowledge, .. }, .. } = output
+                        && knowledge.owner == me
+                        && knowledge.content.due.is_some()
+                    {
+                        knowledge.started = false;
+                    }
+                }
+            }
             Planted::IgnoresHalt => outputs.retain(|output| !matches!(output, Output::Halt { .. })),
             Planted::SuccessorIsMute => {
                 outputs.retain(|output| !matches!(output, Output::Deliver { attempt, .. } if *attempt > 0));
@@ -96,12 +152,20 @@ impl Planted {
                 }
             }
             // These are broken where the shell works, not between node and shell.
-            Planted::AsksNobody
+            Planted::OwnsWhatComesIn
+            | Planted::HandsOverForEver
+            | Planted::DeliversUnbacked
+            | Planted::IgnoresDeadlines
+            | Planted::SendsTooLate
+            | Planted::ForgetsWhatEnded
+            | Planted::AsksNobody
             | Planted::AppliesOutOfOrder
             | Planted::AppliesByHalf
             | Planted::ChecksNoDigest
             | Planted::PromotesWithoutEpoch
             | Planted::FencesNobody
+            | Planted::KeepsNoConflicts
+            | Planted::TakesAnyForLater
             | Planted::ReusesNumbersAfterRestore
             | Planted::RetiredStillDelivers => {}
             Planted::WritesWhatDidNotHappen => {

@@ -1,9 +1,10 @@
 //! The side that has the configuration: answers who calls, feeds who follows, and collects their records.
 
 use onealert_core::{
-    life::Deed,
+    life::{Deed, Life},
+    lineage::Generation,
     members,
-    replicate::{PrimaryView, SyncAnswer, SyncHello, answer},
+    replicate::{Epoch, PrimaryView, SyncAnswer, SyncHello, answer},
 };
 use onealert_peers::sync::message::{Down, Up};
 use onealert_store::StoreError;
@@ -11,6 +12,7 @@ use onealert_store::StoreError;
 use crate::{
     copy::Job,
     lines::Talk,
+    planted::Planted,
     world::{World, id},
 };
 
@@ -62,7 +64,20 @@ impl World {
             versions: &copy.versions(),
             enrolment: members::enrolment(&copy.config, id(from), self.licence),
         };
-        let answer = answer(&view, hello);
+        let answer = match answer(&view, hello) {
+            _ if self.planted == Some(Planted::TakesAnyForLater) && unheard_of(&copy.lineage, hello) => {
+                SyncAnswer::Fenced { epoch: head.epoch }
+            }
+            answer => answer,
+        };
+        if let SyncAnswer::Fenced { .. } = answer {
+            // Whoever calls has met the server that was promoted; this one need not hear it itself.
+            for lineage in [&hello.newest, &hello.lineage] {
+                let generation = Generation { lineage: lineage.clone(), primary: None, life: Life::Active };
+                self.meet(at, from, &generation);
+            }
+        }
+        let copy = &self.servers[at].copy;
         let told = Down::Answer { answer: Box::new(answer.clone()), server: id(at), epochs: copy.lineage.clone() };
         self.talk(at, from, line, Talk::Down(told));
         let Some(feed) = self.servers[at].copy.feeds.get_mut(&from) else { return };
@@ -153,4 +168,9 @@ impl World {
         self.talk(at, peer, line, Talk::Down(Down::SnapshotEnd));
         self.send_records(at, peer);
     }
+}
+
+/// Whether the caller stands in a generation that the server that is called does not know.
+fn unheard_of(lineage: &[Epoch], hello: &SyncHello) -> bool {
+    hello.position.as_ref().is_some_and(|theirs| !lineage.iter().any(|ours| ours.id == theirs.epoch))
 }

@@ -45,6 +45,8 @@ pub struct Delivery {
     /// Endpoints begun and without a result.
     pub running: BTreeSet<usize>,
     pub halted: bool,
+    /// The node asked for it. Only where a rule is broken on purpose does a driver begin before that.
+    pub ordered: bool,
     /// Its end was told to the node.
     pub ended: bool,
 }
@@ -72,6 +74,8 @@ pub struct Server {
     pub disk_next_us: u64,
     pub slow_until_us: u64,
     pub full_until_us: u64,
+    /// It computes no bell before this moment; heartbeats and everything else go on.
+    pub stuck_until_us: u64,
     /// Deliveries by activation and attempt.
     pub deliveries: BTreeMap<(ActivationId, u32), Delivery>,
     /// Its configuration, generations and activity log.
@@ -105,6 +109,7 @@ impl Server {
             disk_next_us: 0,
             slow_until_us: 0,
             full_until_us: 0,
+            stuck_until_us: 0,
             deliveries: BTreeMap::new(),
             copy: Copy::new(database),
             store_busy_us: 0,

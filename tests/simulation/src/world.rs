@@ -5,30 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use onealert_core::{
     activation::{Content, activation_id},
     config::{OnTakeover, Priority},
-    effect::{DownReason, Ended, Notice, Output, Record, Ticket},
-    event::{Input, LinkSeen},
-    ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
-    life::Deed,
-    lineage::PrimaryAddress,
-    members,
+    effect::Ticket,
+    event::Input,
+    ids::{ActivationId, EndpointId, EventKey, NotificationId, ServerId},
     node::Node,
-    peer_message::{PeerMessage, Standing},
-    replicate::{Digests, Enrolment, Position},
-    time::{Mono, Span, Wall},
+    time::{Span, Wall},
     tuning::Tuning,
 };
 
 use crate::{
     checks::{self, Violation},
     copy::Database,
-    history::{Accepted, FaultKind, History},
+    history::History,
     law::{self, Law},
     lines::Talk,
     network::{Network, Parcel},
     planted::Planted,
     random::Random,
     schedule::Schedule,
-    server::{Down, Server, Write},
+    server::Server,
 };
 
 /// No run needs this many steps; one that does spins.
@@ -79,6 +74,8 @@ pub(crate) enum Event {
     LineEnds { at: usize, peer: usize, line: u64 },
     /// The oldest work for the configuration database is done.
     Stored { at: usize, boot: u64 },
+    /// A server's clockwork goes on: what it should have computed meanwhile is computed late.
+    Unsticks { at: usize, boot: u64 },
     /// A server looks whether its rows are what was committed.
     Scrubs { at: usize, boot: u64 },
 }
@@ -101,13 +98,13 @@ pub struct World {
     pub(crate) lines: u64,
     /// When the last message of each way of them arrives: none overtakes it.
     pub(crate) talk_last_us: BTreeMap<(usize, usize), u64>,
-    queue: BTreeMap<(u64, u64), Event>,
+    pub(crate) queue: BTreeMap<(u64, u64), Event>,
     order: u64,
     tickets: u64,
     /// The tickets of stops: their "accepted" is not that of an activation.
     pub(crate) stops: BTreeSet<Ticket>,
     pub(crate) tuning: Tuning,
-    trace: Option<Vec<String>>,
+    pub(crate) trace: Option<Vec<String>>,
     pub(crate) violation: Option<Violation>,
     /// The activation of each page of the schedule.
     pub(crate) pages: BTreeMap<u32, ActivationId>,
@@ -123,6 +120,8 @@ impl World {
     pub fn on(database: Database, schedule: &Schedule, planted: Option<Planted>, traced: bool) -> World {
         let tuning = Tuning::default();
         let tuning = if schedule.hold_down { Ok(tuning) } else { tuning.with_hold_down(Span(0)) };
+        let forgets = planted == Some(Planted::ForgetsWhatEnded);
+        let tuning = if forgets { tuning.and_then(|tuning| tuning.with_forget(Span::millis(1500))) } else { tuning };
         let mut world = World {
             schedule: schedule.clone(),
             now_us: 0,
@@ -140,7 +139,7 @@ impl World {
             order: 0,
             tickets: 0,
             stops: BTreeSet::new(),
-            tuning: tuning.expect("no hold-down is allowed"),
+            tuning: tuning.expect("no hold-down is allowed, and a short memory"),
             trace: traced.then(Vec::new),
             violation: None,
             pages: BTreeMap::new(),
@@ -274,12 +273,22 @@ impl World {
                 self.answered(at, activation, attempt, endpoint);
             }
             Event::Ends { at, boot, activation, attempt } if self.lives(at, boot) => {
+                let given = self.servers[at].deliveries.get(&(activation, attempt));
+                if given.is_some_and(|delivery| !delivery.ordered) {
+                    // Nobody waits for the end of what was never asked for.
+                    return self.after(20_000, Event::Ends { at, boot, activation, attempt });
+                }
                 if let Some(seen) = self.history.see(activation) {
                     seen.delivering.remove(&at);
                 }
                 self.feed(at, Input::DeliveryEnded { activation, attempt });
             }
-            Event::Rings { at, content } if self.has_plans(at) => self.trigger(at, *content),
+            Event::Rings { at, content } if self.has_plans(at) => {
+                if content.due.is_none() || self.now_us >= self.servers[at].stuck_until_us {
+                    self.trigger(at, *content);
+                }
+            }
+            Event::Unsticks { at, boot } if self.lives(at, boot) => self.compute_bells(at),
             Event::Heals { from, to } => {
                 self.network.heal(from, to);
                 let again = self.draw("again", from, to).between(1_000, 300_000);
@@ -315,6 +324,7 @@ impl World {
                 self.scrub_later(at);
             }
             Event::Rings { .. }
+            | Event::Unsticks { .. }
             | Event::Calls { .. }
             | Event::Beats { .. }
             | Event::Stored { .. }
@@ -328,212 +338,6 @@ impl World {
         }
     }
 
-    /// Gives one input to a node and carries out what it says.
-    pub(crate) fn feed(&mut self, at: usize, input: Input) {
-        let server = &mut self.servers[at];
-        if server.paused {
-            server.waiting.push(input);
-            return;
-        }
-        let now = server.clocks(self.now_us);
-        let Some(node) = server.node.as_mut() else { return };
-        let told = self.trace.is_some().then(|| format!("{at} <- {input:?}"));
-        let mut outputs = node.step(now, input.clone());
-        let wake = node.next_wake();
-        self.steps += 1;
-        if let Some(planted) = self.planted {
-            planted.spoil(id(at), &input, &mut outputs);
-        }
-        if let Some(told) = told {
-            self.note(|| told);
-            for output in &outputs {
-                self.note(|| format!("{at} ->    {output:?}"));
-            }
-        }
-        // The loop of a real server wakes a little late.
-        let late = self.draw("tick", at, 0).between(0, 500);
-        let server = &mut self.servers[at];
-        server.wake_us = wake.map(|wake: Mono| server.world_us(wake).max(self.now_us) + late);
-        for output in outputs {
-            self.carry_out(at, output);
-        }
-        let server = &self.servers[at];
-        let drained = server.leaving_ms.filter(|_| server.node.as_ref().is_some_and(Node::is_drained));
-        if let Some(back_after_ms) = drained.filter(|_| server.writes.is_empty()) {
-            self.go_down(at, Down::Process, Some(back_after_ms));
-        }
-        let touched = self.history.take_touched();
-        if let Err(violation) = checks::after_step(self, &touched) {
-            self.violation.get_or_insert(violation);
-        }
-    }
-
-    fn carry_out(&mut self, at: usize, output: Output) {
-        match output {
-            Output::Accepted { ticket, activation, degraded, .. } if !self.stops.contains(&ticket) => {
-                let node = self.servers[at].node.as_ref();
-                let over = node.and_then(|node| node.knowledge(activation)).is_some_and(|known| known.ended.is_some());
-                let accepted = Accepted { at_us: self.now_us, server: at, degraded, over };
-                if let Some(seen) = self.history.see(activation) {
-                    seen.accepted.push(accepted);
-                }
-            }
-            Output::Accepted { .. } | Output::Refused { .. } => {}
-            Output::Send { to, message: PeerMessage::Ask { round, .. } }
-                if self.planted == Some(Planted::AsksNobody) =>
-            {
-                self.feed(at, Input::Message { from: to, message: PeerMessage::Told { round } });
-            }
-            Output::Send { to, message } => self.post(at, place(to), Parcel::Message(Box::new(message))),
-            Output::Persist { ticket, record } => self.write(at, Write::Record { ticket, record: Box::new(record) }),
-            Output::Ended { record } => self.write(at, Write::Ended(record)),
-            Output::Deliver { activation, attempt, states, .. } => self.deliver(at, activation, attempt, &states),
-            Output::Halt { activation, .. } => self.halt(at, activation),
-            Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent }) => {
-                if self.servers[place(peer)].node.is_some() {
-                    let suspected = place(peer);
-                    self.history.fault_between(FaultKind::FalseSuspicion, at, suspected, self.now_us, self.now_us);
-                }
-            }
-            Output::Notice(Notice::TakenOver { activation, attempt, why, .. }) => {
-                self.servers[at].took_over.insert((activation, attempt), why);
-            }
-            Output::Notice(_) | Output::Rehearsed { .. } => {}
-        }
-    }
-
-    /// A parcel leaves, if a connection stands.
-    pub(crate) fn post(&mut self, from: usize, to: usize, parcel: Parcel) {
-        if let Some(connection) = self.network.connection(from, to) {
-            let arrival = self.network.arrival(from, to, self.now_us, &mut self.draw("way", from, to));
-            self.at(arrival, Event::Arrives { from, to, connection, parcel });
-        }
-    }
-
-    fn hand_over(&mut self, from: usize, to: usize, parcel: Parcel) {
-        let input = match parcel {
-            Parcel::Hello { incarnation, boot } => {
-                let seen = LinkSeen::Connected { incarnation: Incarnation(incarnation), boot };
-                Input::Link { peer: id(from), seen }
-            }
-            Parcel::Message(message) => Input::Message { from: id(from), message: *message },
-        };
-        let heard = match &input {
-            Input::Message { message: PeerMessage::Heartbeat(heartbeat), .. } if !self.servers[to].paused => {
-                Some(heartbeat.standing.generation.clone())
-            }
-            _ => None,
-        };
-        self.feed(to, input);
-        if let Some(heard) = heard.filter(|_| self.servers[to].node.is_some()) {
-            self.meet(to, from, &heard);
-        }
-    }
-
-    /// A write is given to the disk, which does together what came while it was busy.
-    fn write(&mut self, at: usize, write: Write) {
-        let slow = self.now_us < self.servers[at].slow_until_us;
-        let mut draw = self.draw("disk", at, self.servers[at].writes.len());
-        let takes = if slow { draw.between(100_000, 1_500_000) } else { draw.between(300, 12_000) };
-        let now_us = self.now_us;
-        let server = &mut self.servers[at];
-        let done = server.commit_at(now_us, takes);
-        server.writes.push_back(write);
-        let boot = server.boot;
-        if slow {
-            self.history.lasted(FaultKind::Disk, at, done);
-        }
-        self.at(done, Event::Written { at, boot });
-    }
-
-    fn written(&mut self, at: usize) {
-        let full = self.now_us < self.servers[at].full_until_us;
-        let server = &mut self.servers[at];
-        let Some(write) = server.writes.pop_front() else { return };
-        let input = match write {
-            Write::Ended(record) => return self.recorded(at, *record),
-            Write::Record { ticket, .. } if full => {
-                Input::PersistFailed { ticket, reason: "no space left on device".to_owned() }
-            }
-            Write::Record { ticket, record } => {
-                self.store(at, *record);
-                Input::Persisted { ticket }
-            }
-        };
-        self.feed(at, input);
-    }
-
-    /// The record of an activation's end is durable.
-    pub(crate) fn recorded(&mut self, at: usize, record: Ended) {
-        let Ended { content, outcome, .. } = &record;
-        self.log_end(at, &content.name.clone(), *outcome);
-        law::recorded(self, at);
-        self.servers[at].records.push(record);
-    }
-
-    /// What is known of an activation is durable. Attempts never go backwards (I10).
-    pub(crate) fn store(&mut self, at: usize, record: Record) {
-        let disk = &mut self.servers[at].disk;
-        match record {
-            Record::Activation(known) => {
-                let id = known.content.id;
-                let attempt = known.attempt;
-                let before = disk.insert(id, *known).map_or(0, |before| before.attempt);
-                if before > attempt {
-                    self.violate("I10", format!("server {at} stores attempt {attempt} of {id} after {before}"));
-                }
-            }
-            Record::Forget(id) => {
-                disk.remove(&id);
-            }
-        }
-    }
-
-    /// What a server tells its peers of itself.
-    pub(crate) fn standing(&self, at: usize) -> Standing {
-        let server = &self.servers[at];
-        let copy = &server.copy;
-        let nowhere = Position { epoch: EpochId(0), lsn: 0, digests: Digests::default() };
-        Standing {
-            position: copy.position.clone().unwrap_or(nowhere),
-            newest_epoch: copy.seen.last().copied().unwrap_or(EpochId(0)),
-            versions: copy.versions(),
-            started: server.clocks(self.now_us).wall,
-            status: String::new(),
-            generation: copy.generation(),
-            health: Default::default(),
-        }
-    }
-
-    /// Whether a server's edited rows will be mended: it follows a primary, or is one.
-    pub(crate) fn mends(&self, at: usize) -> bool {
-        let now = self.servers[at].clocks(self.now_us).mono;
-        let writes = self.servers[at].is_awake() && self.servers[at].copy.may(at, now, Deed::Configure);
-        writes || self.followers().any(|(follower, _)| follower == at)
-    }
-
-    /// The secondaries that can have the configuration of the primary that they know, and which one that is.
-    pub(crate) fn followers(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.running().filter_map(|(at, _)| {
-            let (server, copy) = (&self.servers[at], &self.servers[at].copy);
-            let primary = place(self.primary_of(at)?.server);
-            let (other, theirs) = (&self.servers[primary], &self.servers[primary].copy);
-            let now = |server: &Server| server.clocks(self.now_us).mono;
-            let reached = server.is_awake() && other.is_awake() && !self.network.is_cut(at, primary);
-            let welcome = members::enrolment(&theirs.config, id(at), self.licence) == Enrolment::Enrolled;
-            let follows = copy.may(at, now(server), Deed::Follow) && theirs.may(primary, now(other), Deed::Publish);
-            let same = copy.product == theirs.product && !copy.seen.iter().any(|epoch| !theirs.seen.contains(epoch));
-            (reached && welcome && follows && same).then_some((at, primary))
-        })
-    }
-
-    /// Whom a server follows, as far as it knows.
-    pub(crate) fn primary_of(&self, at: usize) -> Option<PrimaryAddress> {
-        let copy = &self.servers[at].copy;
-        let primary = copy.told_primary.clone().or_else(|| copy.config.primary().map(PrimaryAddress::from));
-        primary.filter(|primary| primary.server != id(at))
-    }
-
     /// A trigger event reaches a server.
     pub(crate) fn trigger(&mut self, at: usize, content: Content) {
         self.history.asked(&content, self.now_us);
@@ -544,30 +348,6 @@ impl World {
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
-    }
-
-    /// Whether nothing is left to do anywhere: everything that can heal has healed, and every activation has ended.
-    fn is_settled(&self) -> bool {
-        let others = self.queue.values().any(|event| {
-            matches!(
-                event,
-                Event::Starts { .. }
-                    | Event::Heals { .. }
-                    | Event::Wakes { .. }
-                    | Event::Rings { .. }
-                    | Event::Happens(_)
-            )
-        });
-        let busy = |server: &Server| {
-            let Some(node) = &server.node else { return false };
-            !server.writes.is_empty() || node.is_resuming() || node.activations().any(|known| known.ended.is_none())
-        };
-        let behind = || {
-            let mut followers = self.followers();
-            followers.any(|(at, primary)| self.servers[at].copy.position != self.servers[primary].copy.position)
-        };
-        let edited = || self.law.edited.iter().any(|at| self.mends(*at));
-        !others && !self.servers.iter().any(busy) && !behind() && !edited()
     }
 
     fn lives(&self, at: usize, boot: u64) -> bool {

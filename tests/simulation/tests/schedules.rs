@@ -135,13 +135,16 @@ fn schedules_of_every_weather_are_drawn() {
 
 /// The invariant that notices a planted fault, and within how many schedules.
 fn noticed(planted: Planted, by: &[&str]) {
-    const PATIENCE: u64 = 500;
-    let found = (1..=PATIENCE).map(Schedule::draw).find_map(|schedule| {
+    noticed_in(planted, by, 500, Schedule::draw);
+}
+
+fn noticed_in(planted: Planted, by: &[&str], patience: u64, draw: fn(u64) -> Schedule) {
+    let found = (1..=patience).map(draw).find_map(|schedule| {
         let violation = run(&schedule, Some(planted)).violation?;
         by.contains(&violation.invariant).then_some((schedule, violation))
     });
     let Some((schedule, violation)) = found else {
-        panic!("{planted:?}: none of {by:?} noticed in {PATIENCE} schedules")
+        panic!("{planted:?}: none of {by:?} noticed in {patience} schedules")
     };
     let small = shrink(&schedule, Some(planted));
     println!("{planted:?} breaks {}: {}\n{small}", violation.invariant, violation.what);
@@ -159,6 +162,46 @@ fn noticed(planted: Planted, by: &[&str]) {
 #[test]
 fn accepting_before_two_copies_are_durable_is_noticed() {
     noticed(Planted::AcceptsBeforeDurable, &["I1"]);
+}
+
+#[test]
+fn owning_whatever_comes_in_is_noticed() {
+    noticed(Planted::OwnsWhatComesIn, &["I3", "I5"]);
+}
+
+#[test]
+fn a_hand_over_that_is_never_taken_back_is_noticed() {
+    noticed(Planted::HandsOverForEver, &["I2"]);
+}
+
+#[test]
+fn delivering_before_anybody_has_the_copy_is_noticed() {
+    noticed_in(Planted::DeliversUnbacked, &["I6"], 5000, Schedule::draw_closely);
+}
+
+#[test]
+fn progress_that_nobody_is_told_of_is_noticed() {
+    noticed(Planted::SharesNothing, &["rule 4"]);
+}
+
+#[test]
+fn a_bell_that_is_started_without_a_word_is_noticed() {
+    noticed(Planted::AnnouncesNoStart, &["I3", "I5"]);
+}
+
+#[test]
+fn a_bell_whose_owner_missed_its_deadline_and_that_nobody_rings_is_noticed() {
+    noticed(Planted::IgnoresDeadlines, &["I2"]);
+}
+
+#[test]
+fn sending_what_has_expired_is_noticed() {
+    noticed(Planted::SendsTooLate, &["rule 10"]);
+}
+
+#[test]
+fn forgetting_what_has_ended_is_noticed() {
+    noticed(Planted::ForgetsWhatEnded, &["I3"]);
 }
 
 #[test]
@@ -224,6 +267,16 @@ fn a_promotion_within_the_old_generation_is_noticed() {
 #[test]
 fn a_primary_that_was_left_behind_and_goes_on_is_noticed() {
     noticed(Planted::FencesNobody, &["I9"]);
+}
+
+#[test]
+fn a_branch_that_is_left_behind_and_kept_for_nobody_is_noticed() {
+    noticed(Planted::KeepsNoConflicts, &["conflict reports"]);
+}
+
+#[test]
+fn a_secondary_of_a_lost_branch_that_is_turned_away_for_ever_is_noticed() {
+    noticed(Planted::TakesAnyForLater, &["I8"]);
 }
 
 #[test]
