@@ -203,7 +203,7 @@ impl App {
         })?;
         let now = configuration.now();
         if !now.lineage.is_empty() {
-            local.see_epoch(now.position.epoch)?;
+            local.see_lineage(&now.lineage)?;
         }
         let waits = folder.role == Role::Primary && !members::licensed_order(&now.config).is_empty();
         let life = if folder.life == Life::Active && waits { Life::Opening } else { folder.life };
@@ -219,6 +219,7 @@ impl App {
             roster: roster.clone(),
             own_row: folder.own_row,
             opening: Mutex::default(),
+            report_due: Mutex::default(),
             opening_changed: Notify::new(),
             promoting: tokio::sync::Mutex::default(),
             unproven: watch::Sender::default(),

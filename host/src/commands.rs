@@ -2,14 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use onealert_core::{
-    ids::{EpochId, Incarnation},
-    life::Place,
-    time::Wall,
-    version::VersionSet,
-};
-use onealert_peers::SubscriberHost;
-use onealert_store::{ConfigStore, LocalStore, local, snapshot::SnapshotHeader};
+use onealert_core::{ids::Incarnation, life::Place, replicate::Epoch, time::Wall, version::VersionSet};
+use onealert_peers::{NotKept, SubscriberHost};
+use onealert_store::{ConfigStore, LocalStore, StoreError, local, snapshot::SnapshotHeader};
 use onealert_web::needs::{Password, PromoteRequest};
 
 use crate::{
@@ -189,8 +184,8 @@ impl SubscriberHost for Offline {
     fn versions(&self) -> VersionSet {
         product::versions()
     }
-    fn newest_epoch(&self) -> Option<EpochId> {
-        self.local.newest_epoch().ok().flatten()
+    fn newest_lineage(&self) -> Result<Vec<Epoch>, StoreError> {
+        self.local.newest_lineage()
     }
     fn incarnation(&self) -> Incarnation {
         self.me.incarnation
@@ -198,10 +193,9 @@ impl SubscriberHost for Offline {
     fn now(&self) -> Wall {
         crate::clock::wall()
     }
-    fn superseded(&self, shared: u64, by: &SnapshotHeader) {
+    fn superseded(&self, shared: u64, by: &SnapshotHeader) -> Result<(), NotKept> {
         let (data, epoch) = (&self.settings.data, by.position.epoch);
-        if let Err(error) = conflict::write(data, self.store.as_ref(), self.me.server, epoch, shared) {
-            tracing::error!(%error, "the conflict report could not be written");
-        }
+        let written = conflict::write(data, self.store.as_ref(), self.me.server, epoch, shared);
+        written.map(drop).map_err(|error| NotKept(error.to_string()))
     }
 }

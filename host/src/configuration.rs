@@ -33,6 +33,9 @@ pub enum ConfigurationError {
     /// A row of it.
     #[error(transparent)]
     Row(#[from] BadRow),
+    /// Another server was promoted, and what this primary wrote has been gathered for people.
+    #[error("this primary is fenced: another server was promoted; change the configuration there")]
+    Sealed,
     /// The thread that wrote has ended.
     #[error("the write was given up: {0}")]
     GivenUp(String),
@@ -43,8 +46,8 @@ pub struct Configuration {
     store: Arc<dyn ConfigStore>,
     current: RwLock<Snapshot>,
     changed: watch::Sender<Position>,
-    /// Writes are serial: a commit is folded in before the next one begins.
-    writing: tokio::sync::Mutex<()>,
+    /// Writes are serial: a commit is folded in before the next one begins. `true` once no more are taken.
+    writing: tokio::sync::Mutex<bool>,
 }
 
 impl Configuration {
@@ -55,7 +58,7 @@ impl Configuration {
     pub fn open(store: Arc<dyn ConfigStore>) -> Result<Configuration, ConfigurationError> {
         let current = read(store.as_ref())?;
         let changed = watch::Sender::new(current.position.clone());
-        Ok(Configuration { store, current: RwLock::new(current), changed, writing: tokio::sync::Mutex::new(()) })
+        Ok(Configuration { store, current: RwLock::new(current), changed, writing: tokio::sync::Mutex::new(false) })
     }
 
     /// The configuration at this moment.
@@ -83,7 +86,10 @@ impl Configuration {
     /// # Errors
     /// A row is not of its table, somebody else was faster, or the database refused; nothing has changed then.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, ConfigurationError> {
-        let _one = self.writing.lock().await;
+        let sealed = self.writing.lock().await;
+        if *sealed {
+            return Err(ConfigurationError::Sealed);
+        }
         // Judged before it is written: what is in the database must be readable.
         let mut trial = Config::default();
         for change in &commit.changes {
@@ -95,6 +101,12 @@ impl Configuration {
             .map_err(|error| ConfigurationError::GivenUp(error.to_string()))??;
         self.fold(&changes, committed.position.clone())?;
         Ok(committed)
+    }
+
+    /// Takes no more commits in this life of the process, and returns when the one that was under way is done: what is in the
+    /// log after that is all that there will be.
+    pub async fn seal(&self) {
+        *self.writing.lock().await = true;
     }
 
     /// Folds in what a secondary has received and stored.

@@ -150,10 +150,9 @@ impl Followers {
     /// Remembers the generation of the configuration in the server's own file, where a restored database cannot take it back.
     fn remember_generation(&self) {
         let lineage = self.hub.configuration.now().lineage;
-        let Some(last) = lineage.last() else { return };
-        let local = self.hub.lives.local();
-        let known = local.newest_epoch().is_ok_and(|newest| newest == Some(last.id));
-        if !known && let Err(error) = local.see_epoch(last.id) {
+        if !lineage.is_empty()
+            && let Err(error) = self.hub.lives.local().see_lineage(&lineage)
+        {
             tracing::error!(%error, "a generation could not be remembered");
         }
     }

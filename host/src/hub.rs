@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use onealert_core::{
@@ -61,6 +62,8 @@ pub struct Hub {
     pub own_row: Server,
     /// Whom a primary that starts still waits for.
     pub opening: Mutex<Option<Opening>>,
+    /// When a conflict report that could not be written is tried again.
+    pub report_due: Mutex<Option<Instant>>,
     /// Woken when somebody was heard during the start.
     pub opening_changed: Notify,
     /// Held while this server is promoted.

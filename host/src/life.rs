@@ -204,6 +204,14 @@ impl Lives {
         self.edit(|place| place.life = life);
     }
 
+    /// Another life begins, and something has to be done about it before it is kept: where that is cut short, the server
+    /// starts as what it was, comes here again and does it again.
+    pub fn begin_with(&self, life: Life, first: impl FnOnce()) {
+        self.edit(|place| place.life = life);
+        first();
+        self.begin(life);
+    }
+
     /// This server is the primary from here on.
     pub fn promoted(&self) {
         self.followed.send_replace(None);

@@ -1,23 +1,30 @@
 //! What this server does about other generations of its configuration: opens after a start, is fenced, follows, is promoted.
 //! The decisions are the core's.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use onealert_core::{
     ids::{EpochId, ServerId},
     life::{Life, Opened, Opening},
-    lineage::{Generation, Meeting, meet},
+    lineage::{self, Generation, Meeting, meet},
     peer_message::PeerMessage,
+    replicate::Epoch,
 };
 use onealert_web::needs::{PromoteRequest, Promoted, State};
 
 use crate::{
-    conflict,
+    conflict::{self, ConflictError},
     hub::{Hub, SyncState},
     life::Followed,
     promote::{Candidate, PromoteError},
     replication::Subscribes,
 };
+
+/// How long after a conflict report could not be written it is tried again.
+const REPORT_AGAIN: Duration = Duration::from_secs(30);
 
 /// Looks at what a peer said for what it says of generations.
 pub fn heard(hub: &Arc<Hub>, from: ServerId, message: &PeerMessage) {
@@ -37,11 +44,14 @@ pub fn generation(hub: &Arc<Hub>, heard: &Generation) -> bool {
         return false;
     }
     let place = hub.place();
-    match meet(hub.server, place.role, place.life, &now.lineage, heard) {
+    let newest = newest(hub, &now.lineage);
+    match meet(hub.server, place.role, place.life, &now.lineage, &newest, heard) {
         Meeting::Nothing => false,
         Meeting::Fence { by, fork } => {
             if place.life != (Life::Fenced { by }) {
-                tokio::task::block_in_place(|| fence(hub, by, fork));
+                tokio::task::block_in_place(|| fence(hub, by, fork, &heard.lineage));
+            } else if report_is_due(hub) {
+                tokio::task::block_in_place(|| report_or_again(hub, by, fork));
             }
             false
         }
@@ -51,7 +61,7 @@ pub fn generation(hub: &Arc<Hub>, heard: &Generation) -> bool {
                 let text = format!("{} was promoted; this server follows it from here on", followed.primary.name);
                 hub.sync_log.push(State::Warning, "servers", text);
                 tokio::task::block_in_place(|| {
-                    see(hub, by);
+                    see(hub, &heard.lineage);
                     hub.lives.follow(followed);
                 });
             }
@@ -61,22 +71,38 @@ pub fn generation(hub: &Arc<Hub>, heard: &Generation) -> bool {
 }
 
 /// This primary was left behind: read-only from here on, and what it wrote since goes into a report.
-fn fence(hub: &Arc<Hub>, by: EpochId, fork: u64) {
-    hub.lives.begin(Life::Fenced { by });
-    see(hub, by);
-    let text =
-        "another server was promoted while this one was away: this primary is fenced, its configuration is read-only";
-    hub.sync_log.push(State::Bad, "servers", text);
-    report(hub, by, fork);
+fn fence(hub: &Arc<Hub>, by: EpochId, fork: u64, lineage: &[Epoch]) {
+    hub.lives.begin_with(Life::Fenced { by }, || {
+        let text =
+            "another server was promoted while this one was away: this primary is fenced, its configuration is read-only";
+        hub.sync_log.push(State::Bad, "servers", text);
+        // A commit that was allowed a moment ago is in the log before the log is read, or is refused.
+        tokio::runtime::Handle::current().block_on(hub.configuration.seal());
+        report_or_again(hub, by, fork);
+        see(hub, lineage);
+    });
     if let Some(publisher) = hub.publisher() {
         publisher.reconsider();
     }
 }
 
+/// Reports what was left behind; where that cannot be written, it is tried again with what is heard of that generation later.
+fn report_or_again(hub: &Hub, by: EpochId, fork: u64) {
+    let due = report(hub, by, fork).err().map(|_| Instant::now() + REPORT_AGAIN);
+    *hub.report_due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+}
+
+fn report_is_due(hub: &Hub) -> bool {
+    hub.report_due.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|due| Instant::now() >= due)
+}
+
 /// Writes what this server has committed or received after `fork` into a conflict report.
-pub fn report(hub: &Hub, by: EpochId, fork: u64) {
+///
+/// # Errors
+/// It could not be written; that is in the log.
+pub fn report(hub: &Hub, by: EpochId, fork: u64) -> Result<(), ConflictError> {
     match conflict::write(&hub.settings.data, hub.configuration.store().as_ref(), hub.server, by, fork) {
-        Ok(None) => {}
+        Ok(None) => Ok(()),
         Ok(Some(report)) => {
             let text = format!(
                 "{} changes made here are not part of the configuration in force; conflict report {}",
@@ -84,16 +110,29 @@ pub fn report(hub: &Hub, by: EpochId, fork: u64) {
                 report.id
             );
             hub.sync_log.push(State::Bad, "servers", text);
+            Ok(())
         }
         Err(error) => {
             tracing::error!(%error, "the conflict report could not be written");
             hub.sync_log.push(State::Bad, "servers", format!("the conflict report could not be written: {error}"));
+            Err(error)
         }
     }
 }
 
-fn see(hub: &Hub, generation: EpochId) {
-    if let Err(error) = hub.lives.local().see_epoch(generation) {
+/// The newest generation that this server has seen anywhere, with what led to it; its own where the file cannot be read.
+fn newest(hub: &Hub, ours: &[Epoch]) -> Vec<Epoch> {
+    match hub.lives.local().newest_lineage() {
+        Ok(seen) => lineage::newest(&seen, ours).to_vec(),
+        Err(error) => {
+            tracing::error!(%error, "the newest generation cannot be read");
+            ours.to_vec()
+        }
+    }
+}
+
+fn see(hub: &Hub, lineage: &[Epoch]) {
+    if let Err(error) = hub.lives.local().see_lineage(lineage) {
         tracing::error!(%error, "a generation could not be remembered");
     }
 }
@@ -169,7 +208,7 @@ pub async fn promote_here(
         versions: hub.versions(),
         row: hub.own_row.clone(),
         host: Arc::new(Subscribes { hub: hub.clone() }),
-        heartbeat: std::time::Duration::from_millis(hub.settings.timing.heartbeat_ms),
+        heartbeat: Duration::from_millis(hub.settings.timing.heartbeat_ms),
         by,
     };
     let promoted = candidate.promote(request).await;

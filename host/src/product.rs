@@ -1,7 +1,7 @@
 //! Which product this is. A release build says what it was built as, and nothing else.
 //!
 //! Debug builds have a door for tests of upgrades: `ONEALERT_PRETEND_VERSION` is the product version and
-//! `ONEALERT_PRETEND_PROTOCOL` the mesh protocol that the server shows to others. Both are compiled out of release builds, so
+//! `ONEALERT_PRETEND_PROTOCOL` and `ONEALERT_PRETEND_SYNC_PROTOCOL` the protocols that the server shows to others. All are compiled out of release builds, so
 //! that no environment can make a server that is in use lie about what it runs.
 
 use onealert_core::version::VersionSet;
@@ -15,6 +15,11 @@ pub fn version() -> semver::Version {
 /// The mesh protocol that this server speaks.
 pub fn protocol() -> u32 {
     pretended("ONEALERT_PRETEND_PROTOCOL").unwrap_or(onealert_peers::mesh::PROTOCOL)
+}
+
+/// The synchronisation protocol that this server speaks.
+pub fn sync_protocol() -> u32 {
+    pretended("ONEALERT_PRETEND_SYNC_PROTOCOL").unwrap_or(onealert_peers::sync::PROTOCOL)
 }
 
 /// What this build is, without drivers.

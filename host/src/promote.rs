@@ -119,10 +119,10 @@ impl Candidate {
         life::keep_role(&self.local, Role::Primary)?;
         life::keep(&self.local, Life::Active)?;
         life::keep_followed(&self.local, None)?;
-        self.local.see_epoch(epoch)?;
+        let lineage: Vec<Epoch> = lineage.into_iter().chain([begun.epoch]).collect();
+        self.local.see_lineage(&lineage)?;
         promoted.generation = epoch.to_string();
         promoted.fork = begun.epoch.fork;
-        let lineage: Vec<Epoch> = lineage.into_iter().chain([begun.epoch]).collect();
         let primary = Server { role: Role::Primary, ..row };
         let generation = Generation { lineage, primary: Some((&primary).into()), life: Life::Active };
         let asker = self.asker(&config, &request);
@@ -230,7 +230,8 @@ impl Candidate {
                 incarnation: self.me.incarnation,
                 versions: self.versions.clone(),
                 position: None,
-                newest_epoch: None,
+                lineage: Vec::new(),
+                newest: Vec::new(),
             },
             login: login(request),
             heartbeat: self.heartbeat,

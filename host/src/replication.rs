@@ -5,23 +5,23 @@ use std::{path::PathBuf, sync::Arc};
 
 use onealert_core::{
     config::{Role, UserRole},
-    ids::{EpochId, Incarnation, UserId},
-    life::Deed,
+    ids::{Incarnation, ServerId, UserId},
+    life::{Deed, Life},
     lineage::Generation,
     members,
     promotion::Told,
-    replicate::{Enrolment, PrimaryView, SyncAnswer, SyncHello, answer},
+    replicate::{Enrolment, Epoch, PrimaryView, SyncAnswer, SyncHello, answer},
     time::Wall,
     version::VersionSet,
 };
-use onealert_peers::{Login, PublisherHost, Subscriber, SubscriberHost, SyncEvent};
+use onealert_peers::{Login, NotKept, PublisherHost, Subscriber, SubscriberHost, SyncEvent};
 use onealert_store::{StoreError, history::Mark, snapshot::SnapshotHeader};
 use onealert_web::needs::State;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
     hub::{Hub, SyncState},
-    meet,
+    meet, product,
     records::Records,
     retire,
 };
@@ -81,7 +81,9 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
                 }
                 (State::Bad, Some(text.as_str()))
             }
-            SyncEvent::Diverged { .. } | SyncEvent::Fault { .. } => (State::Bad, Some(text.as_str())),
+            SyncEvent::BranchLost { .. } | SyncEvent::Diverged { .. } | SyncEvent::Fault { .. } => {
+                (State::Bad, Some(text.as_str()))
+            }
         };
         if let Some(news) = news {
             hub.sync_state.send_replace(SyncState { state, text: news.to_owned() });
@@ -161,7 +163,15 @@ impl PublisherHost for Publishes {
         if self.hub.configuration.now().lineage.is_empty() {
             return Ok(SyncAnswer::NotPrimary);
         }
-        self.view(hello, publishes, enrolment)
+        let answer = self.view(hello, publishes, enrolment)?;
+        if let SyncAnswer::Fenced { .. } = answer {
+            // Whoever calls has met the server that was promoted; this one need not hear it itself.
+            for lineage in [&hello.newest, &hello.lineage] {
+                let generation = Generation { lineage: lineage.clone(), primary: None, life: Life::Active };
+                meet::generation(&self.hub, &generation);
+            }
+        }
+        Ok(answer)
     }
 
     fn answer_taking(&self, hello: &SyncHello) -> Result<SyncAnswer, StoreError> {
@@ -196,6 +206,17 @@ impl PublisherHost for Publishes {
         meet::generation(&self.hub, generation)
     }
 
+    fn withheld(&self, caller: ServerId, answer: &SyncAnswer) {
+        let SyncAnswer::VersionMismatch { verdict } = answer else { return };
+        let config = self.hub.config();
+        let name = config.servers.get(&caller).map_or_else(|| caller.to_string(), |row| row.name.clone());
+        self.hub.sync_log.push(State::Bad, "sync", format!("{name} gets no configuration: {verdict}"));
+    }
+
+    fn protocol(&self) -> u32 {
+        product::sync_protocol()
+    }
+
     fn driver_file(&self, sha256: &str) -> Option<PathBuf> {
         self.hub.drivers.file(sha256)
     }
@@ -211,8 +232,11 @@ impl SubscriberHost for Subscribes {
     fn versions(&self) -> VersionSet {
         self.hub.versions()
     }
-    fn newest_epoch(&self) -> Option<EpochId> {
-        self.hub.lives.local().newest_epoch().ok().flatten()
+    fn protocol(&self) -> u32 {
+        product::sync_protocol()
+    }
+    fn newest_lineage(&self) -> Result<Vec<Epoch>, StoreError> {
+        self.hub.lives.local().newest_lineage()
     }
     fn incarnation(&self) -> Incarnation {
         self.hub.incarnation
@@ -220,8 +244,8 @@ impl SubscriberHost for Subscribes {
     fn now(&self) -> Wall {
         crate::clock::wall()
     }
-    fn superseded(&self, shared: u64, by: &SnapshotHeader) {
-        meet::report(&self.hub, by.position.epoch, shared);
+    fn superseded(&self, shared: u64, by: &SnapshotHeader) -> Result<(), NotKept> {
+        meet::report(&self.hub, by.position.epoch, shared).map_err(|error| NotKept(error.to_string()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     ids::EpochId,
+    lineage::{Kinship, kinship},
     replicate::{Digests, Epoch, Position, SnapshotReason, SyncAnswer, SyncHello},
     version::{VersionSet, compare},
 };
@@ -15,7 +16,7 @@ pub struct PrimaryView<'a> {
     pub head: &'a Position,
     /// The lowest lsn from which the log can be streamed: every record above it is kept.
     pub tail: u64,
-    /// The generations that it knows, the current one included, in any order: its ancestry.
+    /// The generations that led to its configuration, oldest first, the current one included.
     pub epochs: &'a [Epoch],
     /// The digests that it had at the lsn that the caller names, when it knows them.
     pub digests_at: Option<&'a Digests>,
@@ -52,10 +53,7 @@ pub fn answer(primary: &PrimaryView<'_>, hello: &SyncHello) -> SyncAnswer {
         Enrolment::OverLicence { limit } => return SyncAnswer::NotLicensed { limit },
         Enrolment::Enrolled => {}
     }
-    let known = |epoch: &EpochId| primary.epochs.iter().any(|ours| ours.id == *epoch) || *epoch == primary.head.epoch;
-    let seen = [hello.newest_epoch, hello.position.as_ref().map(|position| position.epoch)];
-    if let Some(epoch) = seen.into_iter().flatten().find(|epoch| !known(epoch)) {
-        // A generation that this server never heard of was made after it lost contact.
+    if let Some(epoch) = superseded_by(primary, hello) {
         return SyncAnswer::Fenced { epoch };
     }
     if !primary.is_primary {
@@ -68,19 +66,41 @@ pub fn answer(primary: &PrimaryView<'_>, hello: &SyncHello) -> SyncAnswer {
     let Some(theirs) = &hello.position else {
         return SyncAnswer::Snapshot { reason: SnapshotReason::Empty };
     };
-    match stream_or_snapshot(primary, theirs) {
+    match stream_or_snapshot(primary, theirs, &hello.lineage) {
         Ok(from) => SyncAnswer::Stream { from },
         Err(reason) => SyncAnswer::Snapshot { reason },
     }
 }
 
-fn stream_or_snapshot(primary: &PrimaryView<'_>, theirs: &Position) -> Result<u64, SnapshotReason> {
+/// The generation that the caller knows and that counts before this server's, if there is one. One that this server never
+/// heard of need not be: two servers may have been promoted apart, and its branch be the one that is left behind.
+fn superseded_by(primary: &PrimaryView<'_>, hello: &SyncHello) -> Option<EpochId> {
+    for line in [&hello.newest, &hello.lineage] {
+        if let Kinship::TheirsCounts { by, .. } = kinship(primary.epochs, line) {
+            return Some(by);
+        }
+    }
+    // A copy that does not say where it comes from is not taken for one that is left behind.
+    let epoch = hello.position.as_ref()?.epoch;
+    let known = epoch == primary.head.epoch || primary.epochs.iter().any(|ours| ours.id == epoch);
+    let told = hello.lineage.iter().any(|theirs| theirs.id == epoch);
+    let related = told && kinship(primary.epochs, &hello.lineage) != Kinship::Strangers;
+    (!known && !related).then_some(epoch)
+}
+
+fn stream_or_snapshot(primary: &PrimaryView<'_>, theirs: &Position, lineage: &[Epoch]) -> Result<u64, SnapshotReason> {
     if theirs.epoch == primary.head.epoch {
         if theirs.lsn > primary.head.lsn {
             return Err(SnapshotReason::AheadOfHead);
         }
-    } else if theirs.lsn > shared_with(primary, theirs.epoch).ok_or(SnapshotReason::PastFork)? {
-        return Err(SnapshotReason::PastFork);
+    } else {
+        let lost = || match kinship(lineage, primary.epochs) {
+            Kinship::TheirsCounts { by, fork } => SnapshotReason::BranchLost { by, fork },
+            _ => SnapshotReason::PastFork,
+        };
+        if theirs.lsn > shared_with(primary, theirs.epoch).ok_or_else(lost)? {
+            return Err(SnapshotReason::PastFork);
+        }
     }
     if theirs.lsn < primary.tail {
         return Err(SnapshotReason::BehindTail);
@@ -149,6 +169,12 @@ mod tests {
         }
     }
 
+    /// The lineage of one of the generations above; nothing is said of another.
+    fn led_to(epoch: EpochId) -> Vec<Epoch> {
+        let place = EPOCHS.iter().position(|known| known.id == epoch);
+        place.map(|place| EPOCHS[..=place].to_vec()).unwrap_or_default()
+    }
+
     /// What is asked and of whom: a caller with everything in order, of a primary at (third, 200) whose log reaches back
     /// to 50.
     struct Call {
@@ -172,7 +198,8 @@ mod tests {
                 incarnation: Incarnation(1),
                 versions: versions("1.0.0"),
                 position: position.map(|(epoch, lsn)| Position { epoch, lsn, digests: rows(2) }),
-                newest_epoch: position.map(|(epoch, _)| epoch),
+                lineage: position.map(|(epoch, _)| led_to(epoch)).unwrap_or_default(),
+                newest: Vec::new(),
             },
         };
         change(&mut call);
@@ -255,8 +282,33 @@ mod tests {
     #[test]
     fn a_newer_generation_fences_the_answerer_even_when_the_caller_still_stands_on_an_old_one() {
         assert_eq!(plain(Some((EpochId(99), 160))), SyncAnswer::Fenced { epoch: EpochId(99) });
-        let heard = ask(Some((THIRD, 160)), |call| call.hello.newest_epoch = Some(EpochId(99)));
+        let later = Epoch { id: EpochId(99), parent: Some(THIRD), fork: 190 };
+        let heard = ask(Some((THIRD, 160)), |call| call.hello.newest = [&EPOCHS[..], &[later]].concat());
         assert_eq!(heard, SyncAnswer::Fenced { epoch: EpochId(99) });
+        let stands_in_it = ask(Some((EpochId(99), 195)), |call| call.hello.lineage = [&EPOCHS[..], &[later]].concat());
+        assert_eq!(stands_in_it, SyncAnswer::Fenced { epoch: EpochId(99) });
+    }
+
+    #[test]
+    fn a_caller_from_the_branch_that_lost_gets_a_snapshot_and_is_told_where_the_branches_part() {
+        // Another server was promoted at 140 of the second generation, and this one at 150: it kept more.
+        let rival = [EPOCHS[0], EPOCHS[1], Epoch { id: EpochId(98), parent: Some(SECOND), fork: 140 }];
+        let lost = snapshot(SnapshotReason::BranchLost { by: THIRD, fork: 140 });
+        assert_eq!(ask(Some((EpochId(98), 145)), |call| call.hello.lineage = rival.to_vec()), lost);
+        // It has heard of the winner already; or it has only heard of the loser.
+        let told = ask(Some((EpochId(98), 145)), |call| {
+            (call.hello.lineage, call.hello.newest) = (rival.to_vec(), EPOCHS.to_vec());
+        });
+        assert_eq!(told, lost);
+        let heard = ask(Some((SECOND, 150)), |call| call.hello.newest = rival.to_vec());
+        assert_eq!(heard, SyncAnswer::Stream { from: 150 });
+    }
+
+    #[test]
+    fn a_caller_from_the_branch_that_won_fences_the_answerer() {
+        let rival = [EPOCHS[0], EPOCHS[1], Epoch { id: EpochId(98), parent: Some(SECOND), fork: 160 }];
+        let answer = ask(Some((EpochId(98), 165)), |call| call.hello.lineage = rival.to_vec());
+        assert_eq!(answer, SyncAnswer::Fenced { epoch: EpochId(98) });
     }
 
     #[test]

@@ -98,6 +98,17 @@ pub fn kinship(ours: &[Epoch], theirs: &[Epoch]) -> Kinship {
     }
 }
 
+/// The lineage that a server remembers as the newest, when it has seen another: what was once left behind does not become the
+/// newest again, in whatever order servers are heard. One of another installation replaces what is remembered: who shows it
+/// is this server's own copy, after it has joined elsewhere.
+pub fn newest<'a>(known: &'a [Epoch], seen: &'a [Epoch]) -> &'a [Epoch] {
+    match kinship(known, seen) {
+        Kinship::Same | Kinship::OursCounts => known,
+        Kinship::Strangers if seen.is_empty() => known,
+        Kinship::TheirsCounts { .. } | Kinship::Strangers => seen,
+    }
+}
+
 fn theirs_counts(rest: &[Epoch], left_at: u64) -> Kinship {
     let fork = rest.iter().map(|epoch| epoch.fork).min().unwrap_or(0).min(left_at);
     let by = rest.last().map_or(EpochId(0), |epoch| epoch.id);
@@ -125,12 +136,19 @@ pub enum Meeting {
     },
 }
 
-/// Decides about the generation of a peer that the roster welcomes. `ours` is the lineage of our own configuration.
-pub fn meet(me: ServerId, role: Role, life: Life, ours: &[Epoch], heard: &Generation) -> Meeting {
+/// Decides about the generation of a peer that the roster welcomes. `ours` is the lineage of our own configuration, `newest`
+/// the newest that this server has seen anywhere, of which its configuration need not be yet.
+pub fn meet(me: ServerId, role: Role, life: Life, ours: &[Epoch], newest: &[Epoch], heard: &Generation) -> Meeting {
     if matches!(life, Life::Inert | Life::Restored) {
         return Meeting::Nothing;
     }
     let Kinship::TheirsCounts { by, fork } = kinship(ours, &heard.lineage) else { return Meeting::Nothing };
+    // Where several were promoted apart, the one that counts has been heard already: this one is left behind as well. A
+    // primary in order listens to it all the same: its own generation began after it had heard of that one.
+    let settled = role == Role::Secondary || matches!(life, Life::Fenced { .. });
+    if settled && kinship(newest, &heard.lineage) == Kinship::OursCounts {
+        return Meeting::Nothing;
+    }
     match (role, &heard.primary) {
         // Who is the primary of a generation that it does not have yet has just been promoted and knows better.
         (_, Some(primary)) if primary.server == me => Meeting::Nothing,
@@ -189,7 +207,7 @@ mod tests {
             key_sha256: "bb".to_owned(),
         };
         let heard = Generation { lineage: new.clone(), primary: Some(primary.clone()), life: Life::Active };
-        let met = |me, role, life, ours: &[Epoch]| meet(ServerId(me), role, life, ours, &heard);
+        let met = |me, role, life, ours: &[Epoch]| meet(ServerId(me), role, life, ours, ours, &heard);
         let by = EpochId(2);
         assert_eq!(met(1, Role::Primary, Life::Active, &old), Meeting::Fence { by, fork: 5 });
         assert_eq!(met(1, Role::Primary, Life::Opening, &old), Meeting::Fence { by, fork: 5 });
@@ -197,5 +215,53 @@ mod tests {
         assert_eq!(met(3, Role::Secondary, Life::Active, &new), Meeting::Nothing);
         assert_eq!(met(1, Role::Secondary, Life::Inert, &old), Meeting::Nothing);
         assert_eq!(met(2, Role::Primary, Life::Active, &old), Meeting::Nothing);
+    }
+
+    #[test]
+    fn of_three_branches_heard_in_turn_the_one_that_counts_stays() {
+        let start = line(&[(1, 0)]);
+        let (low, high) = (line(&[(1, 0), (2, 5)]), line(&[(1, 0), (3, 8)]));
+        let heard = |lineage: &[Epoch], server| Generation {
+            lineage: lineage.to_vec(),
+            primary: Some(PrimaryAddress {
+                server: ServerId(server),
+                name: String::new(),
+                mesh: String::new(),
+                web: String::new(),
+                key_sha256: String::new(),
+            }),
+            life: Life::Active,
+        };
+        let (from_low, from_high) = (heard(&low, 2), heard(&high, 3));
+        let secondary =
+            |newest: &[Epoch], heard| meet(ServerId(9), Role::Secondary, Life::Active, &start, newest, heard);
+        assert!(matches!(secondary(&start, &from_low), Meeting::Follow { by: EpochId(2), .. }));
+        assert!(matches!(secondary(&low, &from_high), Meeting::Follow { by: EpochId(3), .. }));
+        assert_eq!(secondary(&high, &from_low), Meeting::Nothing);
+        assert!(matches!(secondary(&high, &from_high), Meeting::Follow { .. }), "it may be told twice who that is");
+
+        let ours = line(&[(1, 0), (7, 2)]);
+        let primary = |life, newest: &[Epoch], heard| meet(ServerId(9), Role::Primary, life, &ours, newest, heard);
+        let fenced = Life::Fenced { by: EpochId(3) };
+        assert_eq!(primary(fenced, &high, &from_low), Meeting::Nothing);
+        assert_eq!(primary(Life::Active, &high, &from_low), Meeting::Fence { by: EpochId(2), fork: 2 });
+    }
+
+    #[test]
+    fn the_newest_lineage_is_the_same_in_whatever_order_they_are_seen() {
+        let all =
+            [line(&[(1, 0)]), line(&[(1, 0), (7, 90)]), line(&[(1, 0), (2, 100)]), line(&[(1, 0), (2, 100), (3, 90)])];
+        for first in &all {
+            for second in &all {
+                for third in &all {
+                    let (one, other) = (newest(newest(first, second), third), newest(newest(third, first), second));
+                    assert_eq!(one, other);
+                }
+            }
+        }
+        assert_eq!(newest(&all[0], &[]), all[0]);
+        assert_eq!(newest(&[], &all[0]), all[0]);
+        let elsewhere = line(&[(9, 0)]);
+        assert_eq!(newest(&all[3], &elsewhere), elsewhere);
     }
 }

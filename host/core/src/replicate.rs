@@ -141,8 +141,12 @@ pub struct SyncHello {
     pub versions: VersionSet,
     /// Where its copy stands; `None` when it has none.
     pub position: Option<Position>,
-    /// The newest epoch it has seen anywhere.
-    pub newest_epoch: Option<EpochId>,
+    /// Every generation that led to that copy, oldest first, its own included.
+    #[serde(default)]
+    pub lineage: Vec<Epoch>,
+    /// The newest generation it has seen anywhere, with every one that led to it, oldest first. Its copy need not be of it.
+    #[serde(default)]
+    pub newest: Vec<Epoch>,
 }
 
 /// What the primary answers (redundancy sheet, section 3.2).
@@ -192,8 +196,15 @@ pub enum SnapshotReason {
     BehindTail,
     /// It has more records than the primary.
     AheadOfHead,
-    /// It has records that were written after the fork of another generation.
+    /// It has records that were written after the generation in force left the one that it stands in.
     PastFork,
+    /// It stands in a branch that is left behind: of two servers that were promoted apart, the other one's counts.
+    BranchLost {
+        /// The generation that counts instead.
+        by: EpochId,
+        /// The last record that both branches have.
+        fork: u64,
+    },
     /// Same position, other rows.
     DigestDiffers,
 }

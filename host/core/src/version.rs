@@ -56,7 +56,7 @@ pub fn fit(needs: &BTreeMap<DriverId, DriverVersion>, has: &BTreeMap<DriverId, D
 }
 
 /// What a comparison of two servers says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VersionVerdict {
     /// Every difference, in words that name both sides; empty when they match.
     pub differences: Vec<Difference>,
@@ -119,6 +119,20 @@ impl std::fmt::Display for VersionVerdict {
 
 const PROTOCOL: &str = "protocol";
 const DRIVER: &str = "driver ";
+
+/// What is said between two servers that speak different synchronisation protocols: they hear each other, and nothing is
+/// synchronised. `None` where they speak the same.
+pub fn compare_sync(ours: u32, theirs: u32) -> Option<VersionVerdict> {
+    let difference = Difference {
+        what: "sync protocol".to_owned(),
+        ours: ours.to_string(),
+        theirs: theirs.to_string(),
+        stops_sync: true,
+        advice: "run the same product version on both; synchronisation goes on by itself then, takeover works meanwhile"
+            .to_owned(),
+    };
+    (ours != theirs).then(|| VersionVerdict { differences: vec![difference] })
+}
 
 /// What differs between this server and another, and what to do about it.
 ///

@@ -36,5 +36,5 @@ pub use sync::{
     event::SyncEvent,
     message::Login,
     publisher::{Publisher, PublisherConfig, PublisherHost, SubscriberStatus},
-    subscriber::{Subscriber, SubscriberConfig, SubscriberHost},
+    subscriber::{NotKept, Subscriber, SubscriberConfig, SubscriberHost},
 };

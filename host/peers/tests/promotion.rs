@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use common::{
     HEARTBEAT, Site,
@@ -30,7 +30,8 @@ fn asker(identity: &Arc<Identity>, roster: Arc<Roster>, password: Option<&str>) 
             incarnation: Incarnation(1),
             versions: versions("1.0.0"),
             position: None,
-            newest_epoch: None,
+            lineage: Vec::new(),
+            newest: Vec::new(),
         },
         login: password.map(login),
         heartbeat: HEARTBEAT,
@@ -143,6 +144,58 @@ async fn records_past_the_fork_are_shown_to_the_host_before_a_snapshot_replaces_
     assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
     secondary.in_sync_at(6).await;
     assert_eq!(secondary.rows(), primary.store.load().expect("readable").expect("installed").rows);
+}
+
+#[tokio::test]
+async fn a_secondary_of_the_branch_that_lost_comes_back_alone_and_keeps_what_only_it_had() {
+    let site = Site::of(2);
+    let primary = Primary::start(&site.servers[0], site.roster());
+    primary.commit(settings(5));
+    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
+    secondary.in_sync_at(5).await;
+    secondary.subscriber.stop();
+    // Two were promoted apart: the branch that this one followed kept less than the other.
+    primary.commit(vec![setting("before", "1")]);
+    primary.store.promote(EpochId(2), &Commit::new(Wall(0), vec![setting("kept", "1")])).expect("promoted");
+    let rival = Commit::new(Wall(0), vec![setting("lost", "1"), setting("also lost", "1")]);
+    secondary.store.promote(EpochId(7), &rival).expect("promoted");
+    let mut secondary = secondary.restart(primary.address());
+    let (by, fork) = secondary
+        .next("it is told", |event| match event {
+            SyncEvent::BranchLost { by, fork, .. } => Some((*by, *fork)),
+            SyncEvent::Withheld { .. } => panic!("{event}"),
+            _ => None,
+        })
+        .await;
+    assert_eq!((by, fork), (EpochId(2), 5));
+    secondary.in_sync_at(7).await;
+    assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
+    assert_eq!(secondary.rows(), primary.store.load().expect("readable").expect("installed").rows);
+}
+
+#[tokio::test]
+async fn a_copy_is_not_replaced_while_what_only_it_has_cannot_be_kept() {
+    let site = Site::of(2);
+    let primary = Primary::start(&site.servers[0], site.roster());
+    primary.commit(settings(5));
+    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
+    secondary.in_sync_at(5).await;
+    secondary.host.disk_is_full.store(true, Ordering::Release);
+    secondary.store.commit(&Commit::new(Wall(0), vec![setting("lost", "1")])).expect("it commits");
+    primary.store.promote(EpochId(2), &Commit::new(Wall(0), vec![setting("kept", "1")])).expect("promoted");
+    primary.publisher.reconsider();
+    let fault = |event: &SyncEvent| match event {
+        SyncEvent::Fault { reason } => Some(reason.clone()),
+        SyncEvent::Replaced { .. } => panic!("nothing has kept the change"),
+        _ => None,
+    };
+    let reason = secondary.next("it says so", fault).await;
+    assert!(reason.contains("conflict report") && reason.contains("no space left"), "{reason}");
+    assert!(secondary.rows().iter().any(|(_, key, _)| key == "lost"));
+    secondary.host.disk_is_full.store(false, Ordering::Release);
+    secondary.subscriber.call_again();
+    secondary.in_sync_at(6).await;
+    assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
 }
 
 #[tokio::test]

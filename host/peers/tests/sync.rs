@@ -20,7 +20,7 @@ use onealert_core::{
     replicate::SyncAnswer,
 };
 use onealert_core::{ids::Incarnation, time::Wall};
-use onealert_peers::{PeerAddress, SyncEvent, files::FetchError};
+use onealert_peers::{PeerAddress, SyncEvent, files::FetchError, sync::PROTOCOL};
 use onealert_store::{
     ConfigStore,
     change::Commit,
@@ -222,6 +222,30 @@ async fn other_versions_wait_on_the_connection_and_follow_once_they_match() {
     assert!(secondary.events.try_recv().is_err(), "it waits, and does not take what is committed");
     assert_eq!(proxy.calls.load(Ordering::Relaxed), 1, "it waits, and does not call again and again");
     *secondary.host.product.lock().expect("no panic") = "1.0.0".into();
+    secondary.subscriber.call_again();
+    secondary.in_sync_at(6).await;
+}
+
+#[tokio::test]
+async fn a_synchronisation_protocol_one_apart_is_answered_with_both_sides_named_and_follows_once_it_matches() {
+    let site = Site::of(2);
+    let (primary, mut secondary) = pair(&site);
+    primary.commit(settings(5));
+    secondary.in_sync_at(5).await;
+    secondary.host.protocol.store(PROTOCOL + 1, Ordering::Release);
+    secondary.subscriber.call_again();
+    let said = secondary
+        .next("it is told", |event| match event {
+            SyncEvent::Withheld { .. } => Some(event.to_string()),
+            _ => None,
+        })
+        .await;
+    let there = format!("sync protocol: {PROTOCOL} there, {} here", PROTOCOL + 1);
+    assert!(said.contains(&there) && said.contains("run the same product version on both"), "{said}");
+    let status = &primary.publisher.status()[0];
+    assert!(matches!(status.answer, SyncAnswer::VersionMismatch { .. }) && status.connected, "{status:?}");
+    primary.commit(vec![setting("after", "1")]);
+    secondary.host.protocol.store(PROTOCOL, Ordering::Release);
     secondary.subscriber.call_again();
     secondary.in_sync_at(6).await;
 }

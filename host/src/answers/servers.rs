@@ -78,7 +78,7 @@ fn copy_state(hub: &Hub, status: &SubscriberStatus) -> (State, String) {
     }
     let ours = hub.configuration.now().position;
     match (&status.answer, &status.acknowledged) {
-        (SyncAnswer::VersionMismatch { .. }, _) => (State::Bad, "versions differ; not synchronised".to_owned()),
+        (SyncAnswer::VersionMismatch { verdict }, _) => (State::Bad, format!("not synchronised: {verdict}")),
         (SyncAnswer::Stream { .. } | SyncAnswer::Snapshot { .. }, Some(acked)) => match acked.order(&ours) {
             Some(std::cmp::Ordering::Less) => {
                 (State::Warning, format!("{} changes behind", ours.lsn.saturating_sub(acked.lsn)))

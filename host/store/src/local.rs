@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use onealert_core::ids::{EpochId, Incarnation, ServerId};
+use onealert_core::{
+    ids::{Incarnation, ServerId},
+    lineage,
+    replicate::Epoch,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
@@ -34,7 +38,7 @@ fn migrations() -> Vec<String> {
     vec![String::from(
         "CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), server TEXT NOT NULL,
             incarnation INTEGER NOT NULL) STRICT;
-         CREATE TABLE seen_epochs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
+         CREATE TABLE newest_lineage (one INTEGER PRIMARY KEY CHECK (one = 1), epochs TEXT NOT NULL) STRICT;
          CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
     )]
 }
@@ -93,31 +97,29 @@ impl LocalStore {
         })
     }
 
-    /// The newest generation of the configuration that this server has seen anywhere.
+    /// The newest generation of the configuration that this server has seen anywhere, with every one that led to it, oldest
+    /// first; empty before it has seen any.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn newest_epoch(&self) -> Result<Option<EpochId>> {
-        self.db.read("read the newest epoch", |tx| {
-            let text: Option<String> =
-                tx.query_row("SELECT id FROM seen_epochs ORDER BY n DESC LIMIT 1", [], |row| row.get(0)).optional()?;
-            let parse = |text: String| text.parse().map_err(|error| bad(tx, "seen_epochs", &text, error));
-            Ok(text.map(parse).transpose()?)
-        })
+    pub fn newest_lineage(&self) -> Result<Vec<Epoch>> {
+        self.db.read("read the newest generation", newest_lineage)
     }
 
-    /// Remembers a generation as the newest, unless it was seen before: what was once left behind cannot come back.
+    /// Remembers a generation as the newest, unless it is one that the newest has left behind: that does not come back.
     /// Returns whether it is the newest after that.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn see_epoch(&self, epoch: EpochId) -> Result<bool> {
-        self.db.write("remember an epoch", |tx| {
-            let id = epoch.to_string();
-            tx.execute("INSERT OR IGNORE INTO seen_epochs (id) VALUES (?1)", [&id])?;
-            let newest: String =
-                tx.query_row("SELECT id FROM seen_epochs ORDER BY n DESC LIMIT 1", [], |row| row.get(0))?;
-            Ok(newest == id)
+    pub fn see_lineage(&self, seen: &[Epoch]) -> Result<bool> {
+        self.db.write("remember a generation", |tx| {
+            let known = newest_lineage(tx)?;
+            let newest = lineage::newest(&known, seen);
+            if newest != known {
+                let text = serde_json::to_string(newest).expect("epochs are plain data");
+                tx.execute("INSERT OR REPLACE INTO newest_lineage (one, epochs) VALUES (1, ?1)", [text])?;
+            }
+            Ok(newest.last() == seen.last())
         })
     }
 
@@ -156,6 +158,12 @@ fn identity(tx: &Connection) -> Work<Option<Identity>> {
     let Some((server, incarnation)) = found else { return Ok(None) };
     let server = server.parse().map_err(|error| bad(tx, "identity", &server, error))?;
     Ok(Some(Identity { server, incarnation: Incarnation(incarnation.cast_unsigned()) }))
+}
+
+fn newest_lineage(tx: &Connection) -> Work<Vec<Epoch>> {
+    let text: Option<String> = tx.query_row("SELECT epochs FROM newest_lineage", [], |row| row.get(0)).optional()?;
+    let parse = |text: String| serde_json::from_str(&text).map_err(|error| bad(tx, "newest_lineage", &text, error));
+    Ok(text.map(parse).transpose()?.unwrap_or_default())
 }
 
 fn set_identity(tx: &Connection, identity: Identity) -> Work<Identity> {

@@ -1,6 +1,9 @@
 //! What is a server's own never goes backwards.
 
-use onealert_core::ids::{EpochId, Incarnation, ServerId};
+use onealert_core::{
+    ids::{EpochId, Incarnation, ServerId},
+    replicate::Epoch,
+};
 use onealert_store::{LocalStore, StoreError, local::MULTICAST_ADDRESS};
 
 #[test]
@@ -19,13 +22,16 @@ fn identity_lives_and_epochs_only_go_forward() {
     let heard = store.draw_incarnation(Incarnation(40)).expect("writes");
     assert_eq!(heard.incarnation, Incarnation(41), "above what a peer remembers of us");
 
-    assert_eq!(store.newest_epoch().expect("readable"), None);
-    assert!(store.see_epoch(EpochId(1)).expect("writes"));
-    assert!(store.see_epoch(EpochId(2)).expect("writes"));
-    assert!(!store.see_epoch(EpochId(1)).expect("writes"), "an epoch left behind is not the newest again");
+    let first = Epoch { id: EpochId(1), parent: None, fork: 0 };
+    let promoted_at = |id, fork| [first, Epoch { id: EpochId(id), parent: Some(EpochId(1)), fork }];
+    assert_eq!(store.newest_lineage().expect("readable"), []);
+    assert!(store.see_lineage(&[first]).expect("writes"));
+    assert!(store.see_lineage(&promoted_at(2, 50)).expect("writes"));
+    assert!(!store.see_lineage(&[first]).expect("writes"), "a generation left behind is not the newest again");
+    assert!(!store.see_lineage(&promoted_at(3, 40)).expect("writes"), "nor is a branch that kept less");
     drop(store);
     let store = LocalStore::open(&path).expect("opens");
-    assert_eq!(store.newest_epoch().expect("readable"), Some(EpochId(2)));
+    assert_eq!(store.newest_lineage().expect("readable"), promoted_at(2, 50));
     assert_eq!(store.identity().expect("readable"), Some(heard));
     let rejoined = store.rejoin(ServerId(8)).expect("writes");
     assert_eq!((rejoined.server, rejoined.incarnation), (ServerId(8), Incarnation(42)));

@@ -8,7 +8,7 @@ use std::{
 use onealert_core::{
     config::{Change, Setting, Table},
     ids::{EpochId, Incarnation},
-    replicate::{Enrolment, PrimaryView, SyncAnswer, SyncHello, answer},
+    replicate::{Enrolment, Epoch, PrimaryView, SyncAnswer, SyncHello, answer},
     time::Wall,
     version::VersionSet,
 };
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{HEARTBEAT, PORT, Site, mesh_config, name, network, peers, seed};
 use crate::{
-    Listener, ListenerConfig, Mesh, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services, Subscriber,
+    Listener, ListenerConfig, Mesh, NotKept, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services, Subscriber,
     SubscriberConfig, SubscriberHost, SyncEvent, net,
 };
 
@@ -187,8 +187,8 @@ impl SubscriberHost for SecondaryHost {
     fn versions(&self) -> VersionSet {
         versions()
     }
-    fn newest_epoch(&self) -> Option<EpochId> {
-        None
+    fn newest_lineage(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(Vec::new())
     }
     fn incarnation(&self) -> Incarnation {
         Incarnation(1)
@@ -196,7 +196,9 @@ impl SubscriberHost for SecondaryHost {
     fn now(&self) -> Wall {
         Wall(0)
     }
-    fn superseded(&self, _: u64, _: &SnapshotHeader) {}
+    fn superseded(&self, _: u64, _: &SnapshotHeader) -> Result<(), NotKept> {
+        Ok(())
+    }
 }
 
 fn is_begun(event: &SyncEvent) -> bool {

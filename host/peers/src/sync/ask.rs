@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use onealert_core::{lineage::Generation, promotion::Told, replicate::SyncHello};
+use onealert_core::{lineage::Generation, promotion::Told, replicate::{SyncAnswer, SyncHello}};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -94,7 +94,10 @@ async fn told(receiver: &mut Receiver) -> Result<Told, String> {
     loop {
         match receiver.next::<Down>().await.map_err(|error| error.to_string())? {
             Incoming::Document(Down::Told(told), _) => return Ok(*told),
-            Incoming::Document(Down::Answer { .. }, _) => {
+            Incoming::Document(Down::Answer { answer, .. }, _) => {
+                if let SyncAnswer::VersionMismatch { verdict } = *answer {
+                    return Err(format!("it says of the two versions: {verdict}"));
+                }
                 return Err("it does not know this server, and the login is not that of an administrator".to_owned());
             }
             Incoming::Unknown(_) => {}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use onealert_core::{
     config::{Change, Table},
-    ids::ServerId,
+    ids::{EpochId, ServerId},
     replicate::{Position, SyncAnswer},
 };
 use onealert_store::history::Mark;
@@ -31,6 +31,16 @@ pub enum SyncEvent {
         primary: ServerId,
         /// What it answered.
         answer: Box<SyncAnswer>,
+    },
+    /// The copy stands in a branch that is left behind: two servers were promoted apart, and the other one's counts. A whole
+    /// copy follows.
+    BranchLost {
+        /// Which server answered.
+        primary: ServerId,
+        /// The generation that counts.
+        by: EpochId,
+        /// The last record that both branches have.
+        fork: u64,
     },
     /// These changes are durable here: fold them into the snapshot in memory.
     Applied {
@@ -106,6 +116,12 @@ impl fmt::Display for SyncEvent {
             SyncEvent::Withheld { primary, answer } => {
                 write!(f, "server {primary} sends no configuration: {}", words(answer))
             }
+            SyncEvent::BranchLost { primary, by, fork } => write!(
+                f,
+                "this server stands in a branch of the configuration that is left behind: two servers were promoted \
+                 apart, and generation {by} of primary {primary} counts; what was changed here after {fork} goes into a \
+                 conflict report, and a whole copy follows"
+            ),
             SyncEvent::Applied { position, changes } => {
                 write!(f, "{} changes applied, at {}", changes.len(), position.lsn)
             }

@@ -5,20 +5,16 @@
 
 mod downloads;
 mod repair;
+mod snapshots;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use onealert_core::{
     config::Table,
     ids::ServerId,
-    lineage::{Kinship, kinship},
-    replicate::{Epoch, LogRecord, Position, SyncAnswer},
+    replicate::{LogRecord, Position, SyncAnswer},
 };
-use onealert_store::{
-    StoreError,
-    history::Mark,
-    snapshot::{Chunk, SnapshotHeader},
-};
+use onealert_store::{StoreError, history::Mark};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -46,7 +42,7 @@ pub(crate) enum End {
     Broken(String),
     /// The host wants something that this connection is not for.
     Wished(Wish),
-    /// The primary will not answer otherwise until an operator acts.
+    /// It comes to the same until an operator acts, here or on the primary.
     Final,
 }
 
@@ -308,65 +304,6 @@ impl<'a> Intake<'a> {
         self.pending_bytes = 0;
     }
 
-    // Snapshots
-
-    async fn begin_snapshot(&mut self, header: SnapshotHeader) -> Result<(), End> {
-        self.streaming = false;
-        self.in_sync = false;
-        self.repair = None;
-        self.clear_pending();
-        let (store, host, begun) =
-            (self.follower.config.store.clone(), self.follower.config.host.clone(), header.clone());
-        let own = self.position.clone();
-        let begin = move || {
-            let shared = match own {
-                Some(own) => shared_with(&own, &store.epochs()?, &begun).filter(|shared| *shared < own.lsn),
-                None => None,
-            };
-            if let Some(shared) = shared {
-                host.superseded(shared, &begun);
-            }
-            store.stage_begin(&begun)
-        };
-        match blocking(begin).await {
-            Ok(cursor) => {
-                let SnapshotHeader { position, rows, .. } = header;
-                self.follower.tell(SyncEvent::SnapshotBegun { position, rows, from_piece: cursor.next }).await;
-                self.send(&Up::SnapshotFrom(cursor)).await
-            }
-            Err(error) => self.store_refused(error).await,
-        }
-    }
-
-    async fn stage(&mut self, piece: Chunk) -> Result<(), End> {
-        // After a fault the rest of the snapshot that caused it is still on its way.
-        if self.want_snapshot.is_some() {
-            return Ok(());
-        }
-        let store = self.follower.config.store.clone();
-        match blocking(move || store.stage_chunk(&piece)).await {
-            Ok(_) => Ok(()),
-            Err(error) => self.store_refused(error).await,
-        }
-    }
-
-    async fn swap(&mut self) -> Result<(), End> {
-        if self.want_snapshot.is_some() {
-            return Ok(());
-        }
-        let store = self.follower.config.store.clone();
-        match blocking(move || store.stage_finish()).await {
-            Ok(swapped) => {
-                self.position = Some(swapped.position.clone());
-                (self.streaming, self.ahead) = (true, 0);
-                self.follower.suspects.clear();
-                self.follower.tell(SyncEvent::Replaced { position: swapped.position, before: swapped.before }).await;
-                self.acknowledge().await
-            }
-            Err(error) => self.store_refused(error).await,
-        }
-    }
-
     // Own records
 
     async fn records_arrived(&mut self, have: Option<Mark>) -> Result<(), End> {
@@ -412,15 +349,5 @@ impl<'a> Intake<'a> {
             Ok(sent) => Ok(sent.map(drop)?),
             Err(_) => Err(End::Broken("the primary takes no bytes".to_owned())),
         }
-    }
-}
-
-/// The last record that this copy has in common with a snapshot, where that can be said.
-fn shared_with(own: &Position, lineage: &[Epoch], header: &SnapshotHeader) -> Option<u64> {
-    match kinship(lineage, &header.epochs) {
-        Kinship::Same | Kinship::OursCounts => Some(header.position.lsn.min(own.lsn)),
-        Kinship::TheirsCounts { fork, .. } => Some(fork.min(header.position.lsn)),
-        // Another installation: all that is here was never there.
-        Kinship::Strangers => Some(0),
     }
 }

@@ -15,6 +15,7 @@ use onealert_core::{
     lineage::Generation,
     promotion::Told,
     replicate::{Position, SyncAnswer, SyncHello},
+    version::compare_sync,
 };
 use onealert_store::{ConfigStore, StoreError};
 use tokio::sync::watch;
@@ -62,6 +63,12 @@ pub trait PublisherHost: Send + Sync + 'static {
     /// A caller that was admitted says that it is the primary of this generation. Returns whether this server follows it.
     fn follow(&self, _generation: &Generation) -> bool {
         false
+    }
+    /// A caller was told why it gets nothing although it is enrolled: for the log that operators read.
+    fn withheld(&self, _caller: ServerId, _answer: &SyncAnswer) {}
+    /// The synchronisation protocol that this server speaks; another one than [`PROTOCOL`] in tests of upgrades.
+    fn protocol(&self) -> u32 {
+        PROTOCOL
     }
     /// Where the driver file with this SHA-256 lies, if this server has it.
     fn driver_file(&self, sha256: &str) -> Option<PathBuf>;
@@ -201,11 +208,10 @@ impl Shared {
             return error.to_string();
         }
         let (mut sender, mut receiver) = channel::open(stream.into());
-        let (hello, credit, purpose, login) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
-            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol: PROTOCOL, credit, purpose, login }, _))) => {
-                (hello, credit, purpose, login)
+        let (hello, protocol, credit, purpose, login) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
+            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol, credit, purpose, login }, _))) => {
+                (hello, protocol, credit, purpose, login)
             }
-            Ok(Ok(Incoming::Document(Up::Hello { protocol, .. }, _))) => return format!("protocol {protocol}"),
             Ok(Ok(_)) => return "the first message is not a hello".to_owned(),
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return "no hello".to_owned(),
@@ -222,10 +228,15 @@ impl Shared {
                 admission = Admission::Welcome;
             }
         }
-        if let (Purpose::Ask, Admission::Welcome) = (purpose, admission) {
+        let apart = compare_sync(self.config.host.protocol(), protocol);
+        if let (Purpose::Ask, Admission::Welcome, None) = (purpose, admission, &apart) {
             return ask::serve(&self.config, sender, receiver).await;
         }
         let answer = match admission {
+            Admission::Welcome if apart.is_some() => {
+                // Whoever speaks another protocol still understands who answers and why.
+                SyncAnswer::VersionMismatch { verdict: apart.unwrap_or_default() }
+            }
             Admission::Welcome => {
                 let host = self.config.host.clone();
                 let answer = move || match purpose {
@@ -253,6 +264,10 @@ impl Shared {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         if purpose == Purpose::Follow {
             self.note_answer(caller.server, connection, &answer);
+        }
+        if let SyncAnswer::VersionMismatch { .. } = &answer {
+            let (host, server, answer) = (self.config.host.clone(), caller.server, answer.clone());
+            blocking(move || host.withheld(server, &answer)).await;
         }
         let end = match answer {
             SyncAnswer::UnknownServer

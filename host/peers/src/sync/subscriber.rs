@@ -9,12 +9,12 @@ use std::{
 
 use onealert_core::{
     config::Table,
-    ids::{EpochId, Incarnation},
-    replicate::{Position, SyncAnswer, SyncHello},
+    ids::Incarnation,
+    replicate::{Epoch, Position, SnapshotReason, SyncAnswer, SyncHello},
     time::Wall,
     version::VersionSet,
 };
-use onealert_store::{ConfigStore, snapshot::SnapshotHeader};
+use onealert_store::{ConfigStore, StoreError, snapshot::SnapshotHeader};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -41,23 +41,39 @@ use crate::{
 pub(crate) const CREDIT: u64 = 2 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After an answer that only an operator can change.
+/// After what only an operator can change.
 const FINAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the subscriber asks of the host. Calls must not block for long.
 pub trait SubscriberHost: Send + Sync + 'static {
     /// What this server runs.
     fn versions(&self) -> VersionSet;
-    /// The newest generation it has seen anywhere.
-    fn newest_epoch(&self) -> Option<EpochId>;
+    /// The newest generation it has seen anywhere, with every one that led to it, oldest first. Called where blocking is
+    /// allowed.
+    ///
+    /// # Errors
+    /// It cannot be read; the call is made later.
+    fn newest_lineage(&self) -> Result<Vec<Epoch>, StoreError>;
+    /// The synchronisation protocol that it speaks; another one than [`PROTOCOL`] in tests of upgrades.
+    fn protocol(&self) -> u32 {
+        PROTOCOL
+    }
     /// Which life of its data folder.
     fn incarnation(&self) -> Incarnation;
     /// The time, for the log of changes.
     fn now(&self) -> Wall;
     /// This copy has records after `shared` that a snapshot of the primary is about to replace: the last chance to keep
     /// them for people. Called where blocking is allowed.
-    fn superseded(&self, shared: u64, by: &SnapshotHeader);
+    ///
+    /// # Errors
+    /// They cannot be kept: the copy stays as it is, and the snapshot is asked for again later.
+    fn superseded(&self, shared: u64, by: &SnapshotHeader) -> Result<(), NotKept>;
 }
+
+/// What a copy alone holds could not be kept for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the changes that only this server has cannot be kept in a conflict report: {0}")]
+pub struct NotKept(pub String);
 
 /// What the subscriber works with.
 #[derive(Clone)]
@@ -225,6 +241,9 @@ impl Follower {
         };
         self.tell(SyncEvent::Connected { primary: primary.id }).await;
         match answer {
+            SyncAnswer::Snapshot { reason: SnapshotReason::BranchLost { by, fork } } => {
+                self.tell(SyncEvent::BranchLost { primary: primary.id, by, fork }).await;
+            }
             SyncAnswer::Stream { .. } | SyncAnswer::Snapshot { .. } => self.pause = FIRST_PAUSE,
             SyncAnswer::Deprovisioned | SyncAnswer::VersionMismatch { .. } => {
                 self.pause = FIRST_PAUSE;
@@ -244,8 +263,13 @@ impl Follower {
         primary: &PeerAddress,
     ) -> Result<(Sender, Receiver, Option<Position>, SyncAnswer), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let store = self.config.store.clone();
-        let position = blocking(move || store.position()).await.map_err(|error| text(&error))?;
+        let (store, host, purpose) = (self.config.store.clone(), self.config.host.clone(), self.purpose);
+        let read = move || -> Result<_, StoreError> {
+            // Who takes what another server has means to have it, whatever else it has seen.
+            let newest = if purpose == Purpose::Follow { host.newest_lineage()? } else { Vec::new() };
+            Ok((store.position()?, store.epochs()?, newest))
+        };
+        let (position, lineage, newest) = blocking(read).await.map_err(|error| text(&error))?;
         let conversation = async {
             let SubscriberConfig { identity, roster, heartbeat, .. } = &self.config;
             let (mut sender, mut receiver) = ask::connect(identity, roster, primary, *heartbeat).await?;
@@ -254,11 +278,12 @@ impl Follower {
                 incarnation: self.config.host.incarnation(),
                 versions: self.config.host.versions(),
                 position: position.clone(),
-                newest_epoch: self.config.host.newest_epoch(),
+                lineage,
+                newest,
             };
             let hello = Up::Hello {
                 hello: Box::new(hello),
-                protocol: PROTOCOL,
+                protocol: self.config.host.protocol(),
                 credit: CREDIT,
                 purpose: self.purpose,
                 login: self.login.clone(),

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,13 +17,13 @@ use onealert_core::{
     life::Life,
     lineage::Generation,
     promotion::Told,
-    replicate::{Enrolment, Position, PrimaryView, SyncAnswer, SyncHello, answer},
+    replicate::{Enrolment, Epoch, Position, PrimaryView, SyncAnswer, SyncHello, answer},
     time::Wall,
     version::VersionSet,
 };
 use onealert_peers::{
-    Identity, Listener, ListenerConfig, Login, Mesh, OwnRecords, PeerAddress, Publisher, PublisherConfig,
-    PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent,
+    Identity, Listener, ListenerConfig, Login, Mesh, NotKept, OwnRecords, PeerAddress, Publisher, PublisherConfig,
+    PublisherHost, Roster, Services, Subscriber, SubscriberConfig, SubscriberHost, SyncEvent, sync::PROTOCOL,
 };
 use onealert_store::{ConfigStore, HistoryStore, SqliteStore, StoreError, change::Commit, snapshot::SnapshotHeader};
 use tempfile::TempDir;
@@ -175,14 +178,23 @@ pub struct SecondaryHost {
     pub product: Mutex<String>,
     /// After which records a snapshot replaced what was here.
     pub superseded: Mutex<Vec<u64>>,
+    /// The newest generation that it has seen.
+    pub newest: Mutex<Vec<Epoch>>,
+    /// The synchronisation protocol that it speaks.
+    pub protocol: AtomicU32,
+    /// Nothing can be kept at this moment.
+    pub disk_is_full: AtomicBool,
 }
 
 impl SubscriberHost for SecondaryHost {
     fn versions(&self) -> VersionSet {
         versions(&self.product.lock().expect("no panic"))
     }
-    fn newest_epoch(&self) -> Option<EpochId> {
-        None
+    fn protocol(&self) -> u32 {
+        self.protocol.load(Ordering::Acquire)
+    }
+    fn newest_lineage(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(self.newest.lock().expect("no panic").clone())
     }
     fn incarnation(&self) -> Incarnation {
         Incarnation(1)
@@ -190,8 +202,12 @@ impl SubscriberHost for SecondaryHost {
     fn now(&self) -> Wall {
         Wall(0)
     }
-    fn superseded(&self, shared: u64, _: &SnapshotHeader) {
+    fn superseded(&self, shared: u64, _: &SnapshotHeader) -> Result<(), NotKept> {
+        if self.disk_is_full.load(Ordering::Acquire) {
+            return Err(NotKept("no space left on device".to_owned()));
+        }
         self.superseded.lock().expect("no panic").push(shared);
+        Ok(())
     }
 }
 
@@ -210,7 +226,13 @@ impl Secondary {
     ) -> Secondary {
         let store = Arc::new(SqliteStore::open(&dir.path().join("config.db")).expect("store"));
         let history = Arc::new(HistoryStore::open(&dir.path().join("history.db")).expect("history"));
-        let host = Arc::new(SecondaryHost { product: Mutex::new(product.to_owned()), superseded: Mutex::default() });
+        let host = Arc::new(SecondaryHost {
+            product: Mutex::new(product.to_owned()),
+            superseded: Mutex::default(),
+            newest: Mutex::default(),
+            protocol: AtomicU32::new(PROTOCOL),
+            disk_is_full: AtomicBool::new(false),
+        });
         let config = SubscriberConfig {
             identity: identity.clone(),
             roster: roster.clone(),

@@ -4,6 +4,7 @@
 mod copies;
 mod departure;
 mod publisher;
+mod rivals;
 #[allow(dead_code, reason = "these stories use a part of the site")]
 #[path = "../takeover/site.rs"]
 mod site;

@@ -96,3 +96,26 @@ async fn the_mesh_works_across_two_adjacent_protocols_and_says_so_beyond() {
         site.delivered_by(server, &activation).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronisation_protocol_one_apart_is_named_on_both_servers_and_goes_on_once_it_matches() {
+    let mut site = Site::start().await;
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_SYNC_PROTOCOL", Some("2"));
+    site.restart(1, None);
+    let (_, text) = site.sync_of(1, |state, text| state == "bad" && text.contains("sync protocol")).await;
+    assert!(text.contains("1 there, 2 here") && text.contains("run the same product version on both"), "{text}");
+    wait_for("the primary's log names both", PATIENCE, || async {
+        let lines = site.fleet.api(0).get("/api/v1/logs/sync?limit=500").await.to_string();
+        (lines.contains("pa-2 gets no configuration") && lines.contains("this server has 1, the other has 2"))
+            .then_some(())
+    })
+    .await;
+    let rows = site.fleet.api(0).get("/api/v1/servers").await.to_string();
+    assert!(rows.contains("not synchronised: sync protocol"), "{rows}");
+    // Takeover does not ask for it.
+    let activation = site.send(1).await;
+    site.delivered_by(0, &activation).await;
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_SYNC_PROTOCOL", None);
+    site.restart(1, None);
+    site.sync_of(1, |state, _| state == "ok").await;
+}
