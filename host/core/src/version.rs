@@ -128,8 +128,9 @@ pub fn compare_sync(ours: u32, theirs: u32) -> Option<VersionVerdict> {
         ours: ours.to_string(),
         theirs: theirs.to_string(),
         stops_sync: true,
-        advice: "run the same product version on both; synchronisation goes on by itself then, takeover works meanwhile"
-            .to_owned(),
+        advice:
+            "run the same product version on both; synchronisation goes on by itself then, takeover works meanwhile"
+                .to_owned(),
     };
     (ours != theirs).then(|| VersionVerdict { differences: vec![difference] })
 }

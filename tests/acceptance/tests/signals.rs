@@ -19,7 +19,8 @@ const SIGTERM_BIT: u64 = 1 << 14;
 fn server(folder: &TempDir) -> Server {
     // An address of this test's own, so that no port has to be drawn: the same one for all starts.
     let number = std::process::id() % 60_000;
-    let free = |last: &u32| TcpListener::bind(format!("127.{}.{}.{last}:7400", 9 + number / 250, 1 + number % 250)).is_ok();
+    let free =
+        |last: &u32| TcpListener::bind(format!("127.{}.{}.{last}:7400", 9 + number / 250, 1 + number % 250)).is_ok();
     let last = (1..250).find(free).expect("an address that nobody uses");
     let address = format!("127.{}.{}.{last}", 9 + number / 250, 1 + number % 250);
     let config = format!(

@@ -84,6 +84,16 @@ pub(crate) fn not_too_late(world: &World, at: usize, activation: ActivationId) -
     check(world, "rule 10", if late { Err(what()) } else { Ok(()) })
 }
 
+/// Rule 2: without faults it is the first of the group that sends, wherever the notification came in.
+pub(crate) fn is_the_first(world: &World, at: usize, activation: ActivationId) -> Result<(), Violation> {
+    let seen = world.history.activations.get(&activation);
+    let first = seen.and_then(|seen| seen.content.group.first().copied());
+    let wrong = world.schedule.weather == Weather::Calm && first.is_some_and(|first| first != id(at));
+    let what =
+        || format!("server {at} sends {activation}, whose group begins with {first:?}, and nothing has happened");
+    check(world, "rule 2", if wrong { Err(what()) } else { Ok(()) })
+}
+
 /// Rule 4: what an owner had the result of for longer than the share time and a message's way before it died, its successor
 /// does not begin again. Judged where one process was killed and nothing else happened.
 pub(crate) fn was_not_told_of_it(

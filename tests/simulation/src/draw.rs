@@ -119,7 +119,7 @@ impl Schedule {
                 0..=6 => Happening::Kill { server, back_after_ms },
                 _ => Happening::PowerLoss { server, back_after_ms },
             };
-            self.events.push((at_ms + random.between(0, 12), what));
+            self.events.push((at_ms + random.between(0, 8), what));
         }
     }
 

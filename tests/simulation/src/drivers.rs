@@ -10,7 +10,7 @@ use crate::{
     history::{Fault, FaultKind, Rang},
     law,
     planted::Planted,
-    schedule::Weather,
+    schedule::{Pace, Weather},
     server::Delivery,
     world::{Event, World, id},
 };
@@ -28,7 +28,9 @@ impl World {
         let open = (0..states.len()).filter(|endpoint| !states[*endpoint].is_final());
         let waiting: BTreeSet<usize> = open.collect();
         for endpoint in waiting.iter().copied() {
-            let delay = self.draw("begin", at, endpoint).between(500, 300_000);
+            // Where faults come within milliseconds, so do the drivers.
+            let slowest = if self.schedule.pace == Pace::Close { 20_000 } else { 300_000 };
+            let delay = self.draw("begin", at, endpoint).between(500, slowest);
             self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
         }
         let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ordered: true, ended: false };
@@ -66,6 +68,7 @@ impl World {
         delivery.running.insert(endpoint);
         let may =
             checks::may_begin(self, at, activation, attempt).and_then(|()| checks::not_too_late(self, at, activation));
+        let may = may.and_then(|()| checks::is_the_first(self, at, activation));
         let may = may.and_then(|()| checks::was_not_told_of_it(self, at, activation, attempt, endpoint));
         if let Err(violation) = may.and_then(|()| law::i12_who_was_removed_delivers_nothing(self, at)) {
             self.violation.get_or_insert(violation);

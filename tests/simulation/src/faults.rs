@@ -1,8 +1,10 @@
 //! Carries out what a schedule says.
 
 use onealert_core::{
-    config::{OnTakeover, Role},
+    activation::{Content, activation_id},
+    config::{OnTakeover, Priority, Role},
     event::{Input, StopWhat},
+    ids::{EndpointId, EventKey, NotificationId},
     time::{Span, Wall},
 };
 
@@ -11,7 +13,7 @@ use crate::{
     history::FaultKind,
     schedule::Happening,
     server::{Down, MORNING},
-    world::{Event, World, content},
+    world::{Event, World, id},
 };
 
 /// How long a bell may be late (redundancy sheet, rule 10).
@@ -187,5 +189,26 @@ impl World {
     /// Used by checks: the servers that run, with their ids.
     pub(crate) fn running(&self) -> impl Iterator<Item = (usize, &onealert_core::node::Node)> {
         self.servers.iter().enumerate().filter_map(|(at, server)| Some((at, server.node.as_ref()?)))
+    }
+}
+
+/// The content of a page, as a server freezes it.
+fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wall) -> Content {
+    let (key, notification) = (EventKey(format!("event-{page}")), NotificationId::from("lockdown"));
+    Content {
+        id: activation_id(&key, &notification),
+        key,
+        notification,
+        name: format!("page {page}"),
+        priority: Priority::Page,
+        group: group.iter().copied().map(id).collect(),
+        endpoints: (0..endpoints).map(|endpoint| EndpointId(format!("speaker-{endpoint}"))).collect(),
+        needs: Default::default(),
+        accepted,
+        due: None,
+        expires: None,
+        on_takeover: OnTakeover::Replay,
+        payload: "{}".into(),
+        drill: None,
     }
 }

@@ -13,6 +13,7 @@ mod draw;
 mod drivers;
 mod faults;
 mod follow;
+mod generations;
 pub mod history;
 pub mod law;
 pub mod lines;

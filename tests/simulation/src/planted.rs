@@ -25,8 +25,6 @@ pub enum Planted {
     DeliversUnbacked,
     /// Rule 4: nobody is told which endpoints were reached.
     SharesNothing,
-    /// Rule 7: an owner does not announce that it has started a bell.
-    AnnouncesNoStart,
     /// Rule 7: nobody rings a bell whose owner has missed its deadline.
     IgnoresDeadlines,
     /// Rule 10: nothing expires.
@@ -123,16 +121,6 @@ impl Planted {
                 let shares =
                     |output: &Output| matches!(output, Output::Send { message: PeerMessage::Share { .. }, .. });
                 outputs.retain(|output| !shares(output));
-            }
-            Planted::AnnouncesNoStart => {
-                for output in outputs {
-                    if let Output::Send { message: PeerMessage::Push { knowledge, .. }, .. } = output
-                        && knowledge.owner == me
-                        && knowledge.content.due.is_some()
-                    {
-                        knowledge.started = false;
-                    }
-                }
             }
             Planted::IgnoresHalt => outputs.retain(|output| !matches!(output, Output::Halt { .. })),
             Planted::SuccessorIsMute => {

@@ -186,6 +186,8 @@ impl World {
             }
             Record::Forget(id) => {
                 disk.remove(&id);
+                // Whoever forgot it may ask for it anew.
+                self.servers[at].deliveries.retain(|(of, _), _| *of != id);
             }
         }
     }

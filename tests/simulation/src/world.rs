@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onealert_core::{
-    activation::{Content, activation_id},
-    config::{OnTakeover, Priority},
+    activation::Content,
     effect::Ticket,
     event::Input,
-    ids::{ActivationId, EndpointId, EventKey, NotificationId, ServerId},
+    ids::{ActivationId, ServerId},
     node::Node,
-    time::{Span, Wall},
+    time::Span,
     tuning::Tuning,
 };
 
@@ -389,25 +388,4 @@ pub(crate) fn id(place: usize) -> ServerId {
 /// The place of a server in the schedule.
 pub(crate) fn place(id: ServerId) -> usize {
     usize::try_from(id.0).expect("ids are places plus one") - 1
-}
-
-/// The content of a page, as a server freezes it.
-pub(crate) fn content(page: u32, group: &[usize], endpoints: usize, accepted: Wall) -> Content {
-    let (key, notification) = (EventKey(format!("event-{page}")), NotificationId::from("lockdown"));
-    Content {
-        id: activation_id(&key, &notification),
-        key,
-        notification,
-        name: format!("page {page}"),
-        priority: Priority::Page,
-        group: group.iter().copied().map(id).collect(),
-        endpoints: (0..endpoints).map(|endpoint| EndpointId(format!("speaker-{endpoint}"))).collect(),
-        needs: Default::default(),
-        accepted,
-        due: None,
-        expires: None,
-        on_takeover: OnTakeover::Replay,
-        payload: "{}".into(),
-        drill: None,
-    }
 }

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 use super::{HEARTBEAT, PORT, Site, mesh_config, name, network, peers, seed};
 use crate::{
-    Listener, ListenerConfig, Mesh, NotKept, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services, Subscriber,
-    SubscriberConfig, SubscriberHost, SyncEvent, net,
+    Listener, ListenerConfig, Mesh, NotKept, OwnRecords, Publisher, PublisherConfig, PublisherHost, Services,
+    Subscriber, SubscriberConfig, SubscriberHost, SyncEvent, net,
 };
 
 const ROWS: u32 = 20_000;

@@ -6,7 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use onealert_core::{lineage::Generation, promotion::Told, replicate::{SyncAnswer, SyncHello}};
+use onealert_core::{
+    lineage::Generation,
+    promotion::Told,
+    replicate::{SyncAnswer, SyncHello},
+};
 use tokio_rustls::TlsConnector;
 
 use super::{

@@ -208,14 +208,15 @@ impl Shared {
             return error.to_string();
         }
         let (mut sender, mut receiver) = channel::open(stream.into());
-        let (hello, protocol, credit, purpose, login) = match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
-            Ok(Ok(Incoming::Document(Up::Hello { hello, protocol, credit, purpose, login }, _))) => {
-                (hello, protocol, credit, purpose, login)
-            }
-            Ok(Ok(_)) => return "the first message is not a hello".to_owned(),
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "no hello".to_owned(),
-        };
+        let (hello, protocol, credit, purpose, login) =
+            match tokio::time::timeout(HELLO_DEADLINE, receiver.next()).await {
+                Ok(Ok(Incoming::Document(Up::Hello { hello, protocol, credit, purpose, login }, _))) => {
+                    (hello, protocol, credit, purpose, login)
+                }
+                Ok(Ok(_)) => return "the first message is not a hello".to_owned(),
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => return "no hello".to_owned(),
+            };
         if hello.server != caller.server {
             return format!("the hello names server {}, the certificate another", hello.server);
         }
