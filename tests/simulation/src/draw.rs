@@ -213,7 +213,12 @@ impl Schedule {
         let mut order: Vec<usize> = (0..servers).collect();
         random.shuffle(&mut order);
         let (one, other) = order.split_at(random.between(1, servers as u64 - 1) as usize);
-        let (at_ms, for_ms) = (random.between(1500, last), random.between(5000, 9000));
+        let for_ms = random.between(5000, 9000);
+        // A minute's work is over by then: what each side of a cut sends is tried by the ordinary ones.
+        let at_ms = match self.pace {
+            Pace::Minute => last + random.between(500, 3000),
+            Pace::Aimed | Pace::Close => random.between(1500, last),
+        };
         for from in one.iter().copied() {
             let cuts = other.iter().map(|to| (at_ms, Happening::Cut { from, to: *to, both: true, for_ms }));
             self.events.extend(cuts);
