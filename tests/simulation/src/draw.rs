@@ -177,7 +177,7 @@ impl Schedule {
             let (server, back_after_ms) = (random.index(servers), random.between(300, 3000));
             let what = match random.between(0, 99) {
                 0..=19 => Happening::Promote { server, forced: random.chance(50) },
-                0..=34 => Happening::Upgrade { server, to: random.between(1, 2), back_after_ms },
+                20..=34 => Happening::Upgrade { server, to: random.between(1, 2), back_after_ms },
                 35..=44 => Happening::HandEdit { server },
                 45..=54 => Happening::ClockJump { server, by_ms: random.between(0, 4000) as i64 - 2000 },
                 55..=69 if disks => {
