@@ -3,7 +3,7 @@
 use onealert_web::needs::State;
 
 use crate::{
-    support::Server,
+    support::{PAGES, Server},
     world::{PA1, World},
 };
 
@@ -11,25 +11,7 @@ use crate::{
 async fn every_page_shows_where_it_is_and_how_all_servers_are() {
     let server = Server::start(World::primary()).await;
     let cookie = server.sign_in("admin").await;
-    for path in [
-        "/status",
-        "/sent",
-        "/notifications",
-        "/send",
-        "/triggers",
-        "/endpoints",
-        "/groups",
-        "/drivers",
-        "/redundancy",
-        "/redundancy/what-if",
-        "/redundancy/drill",
-        "/servers",
-        "/servers/conflicts",
-        "/users",
-        "/logs",
-        "/logs/sync",
-        "/account",
-    ] {
+    for path in PAGES.iter().copied().chain(["/servers/conflicts", "/logs/sync"]) {
         let page = server.get(path).cookie(&cookie).send().await.is(200);
         page.shows("<strong>pa-1</strong>")
             .shows(">Primary<")

@@ -4,13 +4,9 @@
 use serde_json::json;
 
 use crate::{
-    support::{Answer, Server},
+    support::Server,
     world::{PA2, World},
 };
-
-async fn post(server: &Server, cookie: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-    server.request("POST", path).cookie(cookie).form(fields).send().await
-}
 
 #[tokio::test]
 async fn deprovisioning_says_that_it_is_final_and_wants_the_name_typed() {
@@ -20,10 +16,11 @@ async fn deprovisioning_says_that_it_is_final_and_wants_the_name_typed() {
     let page = format!("/servers/{PA2}");
     let shown = server.get(&page).cookie(&cookie).send().await.is(200);
     shown.shows("This is final.").shows("It leaves the priority group DEFAULT.").shows("Type pa-2 to confirm");
-    let wrong = post(&server, &cookie, &format!("{page}/deprovision"), &[("confirm", "pa-1")]).await.is(422);
+    let wrong = server.post(&cookie, &format!("{page}/deprovision"), &[("confirm", "pa-1")]).await.is(422);
     wrong.shows("must be pa-2");
     assert!(world.change(|state| state.gone.is_empty()), "a wrong name does nothing");
-    post(&server, &cookie, &format!("{page}/deprovision"), &[("confirm", "pa-2")])
+    server
+        .post(&cookie, &format!("{page}/deprovision"), &[("confirm", "pa-2")])
         .await
         .is(200)
         .shows("pa-2 is deprovisioned");
@@ -36,7 +33,7 @@ async fn deprovisioning_says_that_it_is_final_and_wants_the_name_typed() {
 async fn a_copy_is_rebuilt_from_the_page_and_from_the_api() {
     let server = Server::start(World::primary()).await;
     let cookie = server.sign_in("admin").await;
-    let page = post(&server, &cookie, &format!("/servers/{PA2}/reconfigure"), &[]).await.is(303);
+    let page = server.post(&cookie, &format!("/servers/{PA2}/reconfigure"), &[]).await.is(303);
     assert!(page.header("location").is_some_and(|to| to.ends_with("done=rebuilding")), "{page:?}");
     let answer = server.request("POST", &format!("/api/v1/servers/{PA2}/reconfigure")).user("admin").send().await;
     assert_eq!(answer.is(200).json(), json!({"at_once": true}));
@@ -48,11 +45,11 @@ async fn a_secondary_offers_promotion_and_nothing_else_and_wants_its_name_typed(
     let cookie = server.sign_in("admin").await;
     server.get("/servers").cookie(&cookie).send().await.is(200).shows("Promote this server").hides("Save licence");
     server.get(&format!("/servers/{PA2}")).cookie(&cookie).send().await.is(200).hides("Type pa-2 to confirm");
-    post(&server, &cookie, "/servers/promote", &[("confirm", "x")]).await.is(422).shows("Type the name of this server");
-    let lives = post(&server, &cookie, "/servers/promote", &[("confirm", "pa-2")]).await.is(409);
+    server.post(&cookie, "/servers/promote", &[("confirm", "x")]).await.is(422).shows("Type the name of this server");
+    let lives = server.post(&cookie, "/servers/promote", &[("confirm", "pa-2")]).await.is(409);
     lives.shows("The primary pa-1 answers");
     let meant = [("confirm", "pa-2"), ("even_though_primary_answers", "yes")];
-    post(&server, &cookie, "/servers/promote", &meant).await.is(200).shows("This server is the primary.");
+    server.post(&cookie, "/servers/promote", &meant).await.is(200).shows("This server is the primary.");
 }
 
 #[tokio::test]

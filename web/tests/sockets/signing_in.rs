@@ -4,7 +4,7 @@ use onealert_core::config::UserRole;
 use serde_json::json;
 
 use crate::{
-    support::Server,
+    support::{PAGES, Server},
     world::{PASSWORD, World},
 };
 
@@ -27,22 +27,7 @@ async fn the_cookie_is_strict_names_its_server_and_is_closed_to_scripts() {
 #[tokio::test]
 async fn every_page_asks_for_a_login_and_leads_back() {
     let server = Server::start(World::primary()).await;
-    for page in [
-        "/status",
-        "/sent",
-        "/notifications",
-        "/send",
-        "/triggers",
-        "/endpoints",
-        "/groups",
-        "/drivers",
-        "/redundancy",
-        "/redundancy/what-if",
-        "/redundancy/drill",
-        "/users",
-        "/logs",
-        "/account",
-    ] {
+    for page in PAGES {
         let answer = server.get(page).send().await.is(303);
         assert_eq!(answer.header("location"), Some(format!("/login?next={}", page.replace('/', "%2F")).as_str()));
     }

@@ -19,6 +19,25 @@ use crate::world::{PASSWORD, World};
 /// Nothing in these tests takes longer on a busy machine.
 pub const LONG: Duration = Duration::from_secs(20);
 
+/// Every page that an administrator reaches from another.
+pub const PAGES: &[&str] = &[
+    "/status",
+    "/sent",
+    "/notifications",
+    "/send",
+    "/triggers",
+    "/endpoints",
+    "/groups",
+    "/drivers",
+    "/redundancy",
+    "/redundancy/what-if",
+    "/redundancy/drill",
+    "/servers",
+    "/users",
+    "/logs",
+    "/account",
+];
+
 /// A running server.
 pub struct Server {
     pub world: Arc<World>,
