@@ -29,6 +29,7 @@ use onealert_web::{
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    alerts,
     answers::Answers,
     beats::Beats,
     clock::Clock,
@@ -209,6 +210,7 @@ impl App {
         let life = if folder.life == Life::Active && waits { Life::Opening } else { folder.life };
         let empty =
             Live { status: Status { at: started, servers: Vec::new(), attention: Vec::new() }, running: Vec::new() };
+        let (notices, noticed) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             server: me.server,
             incarnation: me.incarnation,
@@ -238,6 +240,7 @@ impl App {
             live: watch::Sender::new(Arc::new(empty)),
             standing: watch::Sender::default(),
             sync_log: Arc::new(Ring::default()),
+            alerts: notices.clone(),
             sync_state: watch::Sender::new(replication::first_state(folder.role)),
             ready: AtomicBool::new(false),
             store_refuses: AtomicBool::new(false),
@@ -273,6 +276,7 @@ impl App {
             records: records.clone(),
             rehearsals: hub.rehearsals.clone(),
             log: hub.sync_log.clone(),
+            alerts: notices,
             dirty: dirty.clone(),
         };
         let looping = tokio::spawn(Driver::new(node, outside, &way, events).run());
@@ -329,6 +333,7 @@ impl App {
         tokio::spawn(follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
         tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
         tokio::spawn(follow::health(hub.clone(), heartbeat, stopped.clone()));
+        tokio::spawn(alerts::watch(hub.clone(), noticed, heartbeat, stopped.clone()));
         tokio::spawn(meet::open(hub.clone()));
         tokio::spawn(upkeep::run(hub.clone(), stopped.clone()));
         let answers = Arc::new(Answers(hub.clone()));

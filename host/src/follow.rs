@@ -8,6 +8,7 @@ use std::{
 };
 
 use onealert_core::{
+    alert::ACTIVATOR,
     config::{Config, DEFAULT_GROUP, Driver, Role, Server, Table},
     ids::{DriverId, EpochId, GroupId, ServerId},
     life::{Deed, Life},
@@ -210,7 +211,8 @@ fn desired(seal: &Seal, config: &Config, unopened: &mut Vec<Unopened>) -> BTreeM
         all.entry(row.driver.clone()).or_default().endpoints.push(target);
     }
     for row in config.triggers.values() {
-        if let Some(driver) = &row.driver {
+        // This server's own activator is told nothing: it reads the configuration.
+        if let Some(driver) = row.driver.as_ref().filter(|driver| driver.as_str() != ACTIVATOR) {
             let Some(settings) = open(Table::Triggers, row.id.as_str(), &row.settings) else { continue };
             let watch = Watch { trigger: row.id.to_string(), name: row.name.clone(), settings };
             all.entry(driver.clone()).or_default().triggers.push(watch);

@@ -20,9 +20,10 @@ use onealert_core::{
 use onealert_drivers::{DriverState, Drivers};
 use onealert_peers::{Identity, Publisher, Roster, Subscriber};
 use onealert_web::needs::{Live, LogLine, State};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
+    alerts::Noticed,
     beats::Beats,
     clock::Clock,
     configuration::Configuration,
@@ -96,6 +97,8 @@ pub struct Hub {
     pub standing: watch::Sender<Duty>,
     /// The synchronisation log.
     pub sync_log: Arc<Ring>,
+    /// Who makes alerts of what is noticed.
+    pub alerts: mpsc::UnboundedSender<Noticed>,
     /// Whether a secondary is connected to its primary and in step; why not otherwise.
     pub sync_state: watch::Sender<SyncState>,
     /// The last heartbeats of every server.

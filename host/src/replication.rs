@@ -20,6 +20,7 @@ use onealert_web::needs::State;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    alerts::Noticed,
     hub::{Hub, SyncState},
     meet, product,
     records::Records,
@@ -53,6 +54,7 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
             SyncEvent::Repaired { .. } => {
                 reload(&hub);
                 // The rows agree again; that somebody edits the database by hand is for the operator to know.
+                let _ = hub.alerts.send(Noticed::Rows(text.clone()));
                 (State::Warning, None)
             }
             SyncEvent::InSync { .. } => (State::Ok, Some("In sync with the primary")),

@@ -20,7 +20,7 @@ use onealert_store::{
 use onealert_web::needs::State;
 use tokio::sync::watch;
 
-use crate::{hub::Hub, life, replication::Subscribes};
+use crate::{alerts::Noticed, hub::Hub, life, replication::Subscribes};
 
 /// A repair from another server that takes longer than this is given up; the next round tries again.
 const REPAIR: Duration = Duration::from_secs(30);
@@ -65,7 +65,9 @@ async fn scrub(hub: &Arc<Hub>) {
             [] => "rows were added or deleted".to_owned(),
             some => format!("rows {}", some.join(", ")),
         };
-        say(hub, State::Bad, format!("{}: {which} changed outside OneAlert; repairing", table.name()));
+        let text = format!("{}: {which} changed outside OneAlert; repairing", table.name());
+        let _ = hub.alerts.send(Noticed::Rows(text.clone()));
+        say(hub, State::Bad, text);
     }
     let tables: Vec<Table> = faults.iter().map(|fault| fault.table).collect();
     match (hub.place().role, hub.subscriber()) {

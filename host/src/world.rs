@@ -14,6 +14,7 @@ use onealert_web::needs::State;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    alerts::Noticed,
     deliver::{Deliveries, Order},
     drill::Rehearsals,
     drive::{Happened, World},
@@ -37,6 +38,8 @@ pub struct Outside {
     pub rehearsals: Rehearsals,
     /// The synchronisation log.
     pub log: Arc<Ring>,
+    /// Who makes alerts of what is noticed.
+    pub alerts: mpsc::UnboundedSender<Noticed>,
     /// Woken when pages have something new to show.
     pub dirty: Arc<Notify>,
 }
@@ -78,7 +81,7 @@ impl World for Outside {
     }
 
     fn notice(&mut self, notice: Notice) {
-        let (state, text) = match notice {
+        let (state, text) = match &notice {
             Notice::PeerUp { peer } => (State::Ok, format!("server {peer} is up")),
             Notice::PeerDown { peer, why } => {
                 (State::Bad, format!("server {peer} is believed down ({why:?})").to_lowercase())
@@ -97,11 +100,13 @@ impl World for Outside {
                 (State::Bad, format!("activation {activation} was too late to be sent; its record says why"))
             }
             Notice::ClockOffset { peer, level, offset_ms } => {
-                let state = if level == ClockLevel::Red { State::Bad } else { State::Warning };
+                let state = if *level == ClockLevel::Red { State::Bad } else { State::Warning };
                 (state, format!("the clock of server {peer} differs by {offset_ms} ms"))
             }
         };
         self.log.push(state, "mesh", text);
+        // After the watch's end the server is stopping.
+        let _ = self.alerts.send(Noticed::Node(notice));
         self.dirty.notify_one();
     }
 }

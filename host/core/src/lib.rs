@@ -9,6 +9,7 @@
 
 mod accept;
 pub mod activation;
+pub mod alert;
 mod alive;
 mod answer;
 mod clock;

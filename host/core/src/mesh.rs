@@ -145,7 +145,7 @@ impl Node {
     fn regained(&mut self, id: ServerId) {
         let now = self.now.mono;
         // Also where there is no time to wait: a server that has just come up would hold everybody else for an operator.
-        let may_judge = now - self.born >= self.tuning.hold_down().max(self.tuning.suspicion().times(2));
+        let may_judge = now - self.born >= self.settling();
         self.round += 1;
         let peer = self.peers.get_mut(&id).expect("the caller looked it up");
         peer.asking = Some(self.round);
@@ -171,6 +171,11 @@ impl Node {
             // What a server confirmed does not count while it is believed down.
             self.runs.get_mut(run).expect("active activations are known").have.remove(&id);
         }
+    }
+
+    /// How long a server has to be up before it judges others: whoever has just come up knows nothing of what was before.
+    pub fn settling(&self) -> Span {
+        self.tuning.hold_down().max(self.tuning.suspicion().times(2))
     }
 
     /// How many activations this server owns that have not ended.

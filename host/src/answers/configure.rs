@@ -1,8 +1,9 @@
 //! Endpoints, triggers and notifications: what is shown of them, and how they are written.
 
 use onealert_core::{
+    alert::ACTIVATOR,
     config::{Change, Config, Endpoint, Notification, Table, Trigger, canonical},
-    ids::{EndpointId, NotificationId, TriggerId},
+    ids::{DriverId, EndpointId, NotificationId, TriggerId},
 };
 use onealert_store::{
     StoreError,
@@ -218,7 +219,8 @@ pub(super) async fn save_trigger(
     }
     named(&row.name)?;
     let mut problems = Vec::new();
-    if let Some(driver) = row.driver.as_ref().filter(|driver| !config.drivers.contains_key(driver)) {
+    let known = |driver: &DriverId| driver.as_str() == ACTIVATOR || config.drivers.contains_key(driver);
+    if let Some(driver) = row.driver.as_ref().filter(|driver| !known(driver)) {
         problems.push(FieldProblem::new("/driver", format!("{driver} is not an enabled driver; enable it first")));
     }
     if !config.groups.contains_key(&row.group) {

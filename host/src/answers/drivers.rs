@@ -24,7 +24,7 @@ use onealert_web::{
 };
 use serde_json::Value;
 
-use super::{Answers, configure, secrets, switch};
+use super::{Answers, activator, configure, secrets, switch};
 use crate::hub::Hub;
 
 /// How long a driver may take to answer a device's request.
@@ -38,6 +38,9 @@ pub(super) struct Schemas {
 }
 
 pub(super) fn schemas(hub: &Hub, driver: &DriverId) -> Schemas {
+    if activator::is(driver) {
+        return activator::schemas(&hub.config());
+    }
     match description(hub, driver) {
         Some(found) => {
             Schemas { settings: found.settings_schema, endpoint: found.endpoint_schema, trigger: found.trigger_schema }
@@ -79,9 +82,11 @@ pub(super) async fn list(hub: &Hub) -> Result<Drivers, Problem> {
             ids.push(DriverId::from(description.manifest.id.as_str()));
         }
     }
+    ids.retain(|id| !activator::is(id));
     ids.sort();
     ids.dedup();
     let mut drivers: Vec<DriverView> = ids.iter().map(|id| view(hub, &config, &found, &theirs, id)).collect();
+    drivers.push(activator::view(&config));
     drivers.sort_by_key(|view| view.name.to_lowercase());
     Ok(Drivers { drivers, files: found.iter().map(file).collect() })
 }
@@ -133,6 +138,7 @@ fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &Drive
             .or(described.as_ref().map(|it| it.name.clone()))
             .unwrap_or(id.to_string()),
         vendor: described.map(|it| it.vendor).unwrap_or_default(),
+        built_in: false,
         enabled,
         version: row
             .map(|row| row.version.clone())
@@ -230,6 +236,9 @@ pub(crate) fn brief(hub: &Hub, row: &Driver) -> DriverBrief {
 
 pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Problem> {
     let config = hub.config();
+    if activator::is(&id) {
+        return Ok(activator::detail(&config));
+    }
     let found = hub.drivers.found();
     let row = config.drivers.get(&id);
     if row.is_none() && newest(&found, &id).is_none() {
@@ -258,6 +267,7 @@ pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Prob
 
 /// Judges settings by schema and by the driver; gives them as they are stored, and the file they are for.
 pub(super) async fn check(hub: &Hub, id: &DriverId, settings: Value) -> Result<(Value, String, Description), Problem> {
+    activator::refuse(id)?;
     let config = hub.config();
     let row = config.drivers.get(id);
     // A driver that is configured keeps its file: another version is chosen, never slipped in.

@@ -2,6 +2,7 @@
 //! them.
 
 mod accounts;
+mod activator;
 mod balancer;
 mod configure;
 pub(crate) mod drivers;
@@ -31,6 +32,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::hub::Hub;
+pub(crate) use redundancy::clock as clock_text;
 pub use status::live;
 
 /// The host, as pages and API see it.

@@ -85,7 +85,8 @@ pub(super) fn hold_text(hold: &HoldView, now: Wall) -> String {
     format!("back since {since}, {}", waits.join(", "))
 }
 
-fn clock(at: Wall) -> String {
+/// A moment of the day for people, by this server's clock.
+pub(crate) fn clock(at: Wall) -> String {
     let stamp = jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_zoned(jiff::tz::TimeZone::system()));
     stamp.map_or_else(|_| format!("{} ms", at.0), |at| at.strftime("%H:%M:%S").to_string())
 }

@@ -1,6 +1,7 @@
 //! Sending and stopping: allowed on every server.
 
 use onealert_core::{
+    alert::ACTIVATOR,
     effect::Refusal,
     ids::{ActivationId, TriggerId},
 };
@@ -28,7 +29,8 @@ pub(super) async fn post_event(hub: &Hub, by: Actor, id: TriggerId, event: Event
     let config = hub.config();
     let trigger = config.triggers.get(&id).ok_or_else(|| Problem::not_found("trigger", &id))?;
     if let Some(driver) = &trigger.driver {
-        let detail = format!("The trigger {id} is watched by the driver {driver}; only that driver sets it off.");
+        let driver = if driver.as_str() == ACTIVATOR { "this server itself" } else { driver.as_str() };
+        let detail = format!("The trigger {id} is watched by {driver}, and only set off from there.");
         return Err(Problem::new(422, "Not taken", detail));
     }
     let here = Here { config: &config, wall: crate::clock::wall() };

@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Debian packages of the programs that tests talk to.
-const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("haproxy", "haproxy")];
+const PACKAGES: &[(&str, &str)] =
+    &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("faketime", "faketime"), ("haproxy", "haproxy")];
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

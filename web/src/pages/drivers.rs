@@ -38,12 +38,16 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
     let caller = caller(&request).await?;
     match (request.method.clone(), &request.parts()[..]) {
         (Method::GET, [_]) => {
-            let drivers = caller.drivers().await?;
+            let mut drivers = caller.drivers().await?;
+            drivers.drivers.retain(|driver| !driver.built_in);
             let frame = Frame::of(&request, &caller, "Drivers");
             reply::page(&DriversPage { shut: frame.shut(&caller, Action::Configure), frame, drivers })
         }
         (Method::GET, [_, id]) => {
             let detail = caller.driver(DriverId::from(*id)).await?;
+            if detail.view.built_in {
+                return Err(not_here(&request));
+            }
             show(&request, &caller, detail, None, None)
         }
         (Method::POST, [_, id]) => posted(&request, &caller, DriverId::from(*id)).await,

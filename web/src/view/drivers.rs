@@ -47,6 +47,8 @@ pub struct DriverView {
     pub name: String,
     /// Who makes it.
     pub vendor: String,
+    /// Part of the server: it has no file, no settings and no endpoints, and triggers are made of it as of a driver.
+    pub built_in: bool,
     /// A worker runs for it.
     pub enabled: bool,
     /// The version in use, or the version found when it is not enabled.

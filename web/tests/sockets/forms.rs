@@ -103,6 +103,30 @@ async fn a_notification_is_made_by_hand_with_what_it_needs() {
 }
 
 #[tokio::test]
+async fn a_trigger_is_made_of_what_happens_to_the_servers_which_is_no_driver() {
+    let server = Server::start(World::primary()).await;
+    let cookie = server.sign_in("admin").await;
+    server.get("/triggers/new").cookie(&cookie).send().await.is(200).shows("Redundancy status");
+    server.get("/drivers").cookie(&cookie).send().await.is(200).hides("Redundancy status");
+    server.get("/drivers/onealert.redundancy-status").cookie(&cookie).send().await.is(404);
+    let form = server.get("/triggers/new?driver=onealert.redundancy-status").cookie(&cookie).send().await.is(200);
+    form.shows("A server failed over").shows("Synchronisation error").shows("Quiet time in minutes");
+    let mut posted = vec![
+        ("driver", "onealert.redundancy-status"),
+        ("/name", "Staff"),
+        ("/group", "DEFAULT"),
+        ("/behaviour", "start"),
+        ("/settings/quiet_minutes", "15"),
+    ];
+    server.post(&cookie, "/triggers/new", &posted).await.is(422).shows("What happened");
+    posted.extend([("/settings/kinds", "failed_over"), ("/settings/kinds", "clock")]);
+    server.post(&cookie, "/triggers/new", &posted).await.is(303);
+    let row = server.world.change(|state| state.triggers[&"staff".into()].clone());
+    assert_eq!(row.settings["kinds"], serde_json::json!(["failed_over", "clock"]));
+    assert_eq!(row.settings["quiet_minutes"], 15);
+}
+
+#[tokio::test]
 async fn the_order_of_a_group_changes_on_the_page_and_is_saved_by_its_button() {
     let server = Server::start(World::primary()).await;
     let cookie = server.sign_in("admin").await;

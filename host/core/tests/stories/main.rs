@@ -1,6 +1,7 @@
 //! The node's rules told as stories: what happens when, and who did what.
 
 mod accepting;
+mod alerts;
 mod copies;
 mod drill;
 mod drivers;

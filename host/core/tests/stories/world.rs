@@ -416,7 +416,8 @@ impl World {
     fn is_cut(&self, a: ServerId, b: ServerId) -> bool {
         self.cuts.contains(&(a.min(b), a.max(b)))
     }
-    fn now_at(&self, id: ServerId) -> Now {
+    /// Both clocks as a server reads them.
+    pub fn now_at(&self, id: ServerId) -> Now {
         // An hour of monotonic time has passed before the story, so that nothing rests on it starting at 0.
         Now { mono: Mono(self.now) + HOUR, wall: Wall(MORNING + self.now as i64 / 1000 + self.servers[&id].ahead) }
     }

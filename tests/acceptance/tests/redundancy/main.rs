@@ -5,6 +5,8 @@
 #[path = "../takeover/site.rs"]
 mod site;
 
+mod alerts;
+
 use std::time::Duration;
 
 use harness::wait_for;

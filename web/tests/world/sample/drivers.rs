@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use onealert_core::ids::DriverId;
+use onealert_core::{
+    alert::{ACTIVATOR, Filter},
+    ids::DriverId,
+};
 use onealert_web::needs::*;
 use serde_json::{Value, json};
 
@@ -23,6 +26,7 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         id: DriverId::from(id),
         name: name.to_owned(),
         vendor: vendor.to_owned(),
+        built_in: false,
         enabled: true,
         version: Some("0.1.0".to_owned()),
         update: None,
@@ -45,6 +49,8 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
     (cap.state, cap.text) = (State::Bad, "pb-1: Stopped: another version than the primary's".to_owned());
     let mut off = view("com.valcom.page", "Valcom paging", "Valcom", true, false);
     (off.enabled, off.endpoints, off.servers) = (false, 0, Vec::new());
+    let mut own = view(ACTIVATOR, "Redundancy status", "What happens to the servers", false, true);
+    (own.built_in, own.triggers, own.servers) = (true, 0, Vec::new());
     let events = vec![
         LogLine {
             at: ago(7100),
@@ -80,6 +86,7 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         detail(algo, algo_settings(), algo_endpoint(), Value::Null),
         detail(cap, cap_settings(), Value::Null, cap_trigger()),
         detail(off, algo_settings(), algo_endpoint(), Value::Null),
+        detail(own, Value::Null, Value::Null, Filter::schema(&Default::default())),
     ])
 }
 

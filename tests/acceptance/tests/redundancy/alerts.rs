@@ -1,0 +1,164 @@
+//! Redundancy status alerts on real servers: a trigger of what happens to the servers starts a notification like any other.
+
+use std::{fs, path::Path, time::Duration};
+
+use harness::{Api, Fleet, FleetOptions, wait_for};
+use http_client::Method;
+use serde_json::{Value, json};
+
+use crate::site::Site;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const FAULTY: &str = "org.onealert.faulty";
+
+/// A trigger of these kinds, and a notification to one endpoint that it starts.
+async fn watch(api: &Api, kinds: &[&str], endpoint: &str) {
+    let trigger = json!({
+        "id": "staff", "name": "Staff", "driver": "onealert.redundancy-status", "group": "DEFAULT",
+        "settings": {"kinds": kinds, "quiet_minutes": 10}
+    });
+    api.post("/api/v1/triggers", trigger).await;
+    let notification = json!({
+        "id": "alert", "name": "Staff alert", "triggers": ["staff"], "endpoints": [endpoint],
+        "message": {"title": "{activatorTitle}", "body": "{activatorBody}", "hold_seconds": 1}
+    });
+    api.post("/api/v1/notifications", notification).await;
+}
+
+/// Every alert in a server's Sent Notifications, the newest first.
+async fn alerts(api: &Api) -> Option<Vec<Value>> {
+    let page = api.ask(Method::GET, "/api/v1/sent", None).await.ok()?.json;
+    let rows = page["rows"].as_array()?.iter().filter(|row| row["notification"] == "alert");
+    let mut found = Vec::new();
+    for row in rows {
+        let id = row["activation"].as_str()?;
+        found.push(api.ask(Method::GET, &format!("/api/v1/sent/{id}"), None).await.ok()?.json);
+    }
+    Some(found)
+}
+
+/// Waits for an alert with this title.
+async fn told(api: &Api, title: &str) -> Value {
+    wait_for(&format!("{title:?} is in Sent Notifications"), PATIENCE, || async {
+        alerts(api).await?.into_iter().find(|alert| alert["title"] == title)
+    })
+    .await
+}
+
+fn titles(alerts: &[Value]) -> Vec<&str> {
+    let mut titles: Vec<&str> = alerts.iter().filter_map(|alert| alert["title"].as_str()).collect();
+    titles.sort_unstable();
+    titles
+}
+
+fn activation(alert: &Value) -> &str {
+    alert["row"]["activation"].as_str().expect("it has an id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_primary_is_told_once_by_the_next_server_and_its_return_once() {
+    let mut site = Site::start().await;
+    watch(&site.fleet.api(0), &["failed_over", "came_back", "stopped"], "file-1").await;
+    site.fleet.in_step().await;
+    site.fleet.servers[0].kill();
+    let alert = told(&site.fleet.api(1), "Server pa-1 failed over").await;
+    assert_eq!(
+        (&alert["row"]["server_name"], &alert["row"]["outcome"]),
+        (&"pa-2".into(), &"success".into()),
+        "{alert}"
+    );
+    let body = alert["body"].as_str().unwrap_or_default();
+    for part in ["pa-1 is down since ", "pa-2 sends in its place for DEFAULT.", "start OneAlert there"] {
+        assert!(body.contains(part), "{part:?} in {body}");
+    }
+    site.fleet.servers[0].start();
+    // By then every server has had its turn to tell of the failure.
+    let back = told(&site.fleet.api(0), "Server pa-1 came back").await;
+    wait_for("both are on the primary", PATIENCE, || async {
+        (alerts(&site.fleet.api(0)).await?.len() >= 2).then_some(())
+    })
+    .await;
+    let all = alerts(&site.fleet.api(0)).await.expect("it answers");
+    assert_eq!(titles(&all), ["Server pa-1 came back", "Server pa-1 failed over"]);
+    assert_eq!(site.deliveries(activation(&alert)), [0, 1, 0], "by the server whose turn it is");
+    assert_eq!(site.deliveries(activation(&back)).iter().sum::<usize>(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_in_good_order_has_not_failed_over() {
+    let mut site = Site::start().await;
+    watch(&site.fleet.api(0), &["failed_over", "stopped"], "file-1").await;
+    site.fleet.in_step().await;
+    assert!(site.fleet.servers[2].stop());
+    let alert = told(&site.fleet.api(0), "Server pa-3 was stopped").await;
+    assert_eq!(alert["row"]["server_name"], "pa-1", "{alert}");
+    site.fleet.servers[1].kill();
+    told(&site.fleet.api(0), "Server pa-2 failed over").await;
+    let all = alerts(&site.fleet.api(0)).await.expect("it answers");
+    assert_eq!(titles(&all), ["Server pa-2 failed over", "Server pa-3 was stopped"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
+    let drivers = vec!["plugin-skeleton", "faulty"];
+    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, ..FleetOptions::default() }).await;
+    let api = fleet.api(0);
+    for (driver, settings) in [(crate::site::DRIVER, json!({})), (FAULTY, json!({"fault": "begin_exits"}))] {
+        wait_for("the drivers are found", PATIENCE, || async {
+            let found = api.get("/api/v1/drivers").await;
+            found["drivers"].as_array()?.iter().any(|it| it["id"] == driver).then_some(())
+        })
+        .await;
+        api.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+    }
+    let good = json!({"id": "good", "name": "Good", "driver": crate::site::DRIVER, "address": {"file": "1.txt"}});
+    api.post("/api/v1/endpoints", good).await;
+    api.post("/api/v1/endpoints", json!({"id": "bad", "name": "Bad", "driver": FAULTY, "address": {}})).await;
+    let page =
+        json!({"id": "page", "name": "Page", "endpoints": ["bad"], "message": {"title": "x", "hold_seconds": 1}});
+    api.post("/api/v1/notifications", page).await;
+    watch(&api, &["driver_degraded", "failed_over"], "good").await;
+    fleet.in_step().await;
+    let title = "Driver Faulty driver is degraded on pa-1";
+    wait_for("the driver has ended often enough to be told", PATIENCE, || async {
+        api.post("/api/v1/notifications/page/send", json!({})).await;
+        alerts(&api).await?.into_iter().find(|alert| alert["title"] == title)
+    })
+    .await;
+    let all = alerts(&api).await.expect("it answers");
+    assert_eq!(titles(&all), [title]);
+    assert!(all[0]["body"].as_str().is_some_and(|body| body.contains("Look at Drivers")), "{}", all[0]);
+}
+
+/// Makes a program believe that it is another time.
+fn faketime() -> Option<String> {
+    let folders = fs::read_dir("/usr/lib").ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let found = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|file| Path::exists(file))?;
+    Some(found.display().to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_clock_is_three_seconds_ahead_is_told_once_and_named() {
+    let Some(library) = faketime() else {
+        println!("SKIPPED a_server_whose_clock_is_three_seconds_ahead_is_told_once_and_named: needs faketime");
+        return;
+    };
+    let mut site = Site::start().await;
+    watch(&site.fleet.api(0), &["clock", "failed_over"], "file-1").await;
+    site.fleet.in_step().await;
+    assert!(site.fleet.servers[2].stop());
+    for (name, value) in [("LD_PRELOAD", library.as_str()), ("FAKETIME", "+3.0"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
+    {
+        site.fleet.servers[2].set_environment(name, Some(value));
+    }
+    site.fleet.servers[2].start();
+    let alert = told(&site.fleet.api(0), "Clock of server pa-3 is wrong").await;
+    let body = alert["body"].as_str().unwrap_or_default();
+    assert!(body.contains(" ms ahead of the other servers'") && body.contains("NTP"), "{body}");
+    assert_eq!(alert["row"]["server_name"], "pa-1", "{alert}");
+    // When a later matter has been told, everybody has had a turn to tell of the clock.
+    site.fleet.servers[1].kill();
+    told(&site.fleet.api(0), "Server pa-2 failed over").await;
+    let all = alerts(&site.fleet.api(0)).await.expect("it answers");
+    assert_eq!(titles(&all), ["Clock of server pa-3 is wrong", "Server pa-2 failed over"]);
+}
