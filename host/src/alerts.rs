@@ -17,7 +17,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     answers::clock_text,
-    app::submit,
     foresight::Names,
     hub::Hub,
     intake::{self, Here},
@@ -109,7 +108,7 @@ async fn set_off(hub: Arc<Hub>, config: Arc<Config>, alarm: Alarm) {
     };
     let here = Here { config: &config, wall: crate::clock::wall() };
     let asked = intake::from_event(here, trigger, &event, u128::from_be_bytes(crate::draw()));
-    if let Err(refusal) = submit(&hub.way, asked).await {
+    if let Err(refusal) = hub.way.submit(asked).await {
         hub.sync_log.push(State::Bad, "alerts", format!("{} was not set off: {refusal}", trigger.name));
     }
 }
@@ -164,7 +163,7 @@ fn words(config: &Arc<Config>, alarm: &Alarm, me: ServerId) -> Words {
         Kind::SyncError => (
             format!("Synchronisation error on {server}"),
             format!("The configuration on {server} is not in order since {since}: {}.", said("no reason known")),
-            "It sends with the configuration that it has. Look at Logs, Sync, on that server.".to_owned(),
+            "It sends with the configuration that it has. Look at Logging, SyncLog, on that server.".to_owned(),
         ),
         Kind::Clock => {
             let ahead = match alarm.fact {

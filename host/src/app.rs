@@ -26,7 +26,7 @@ use onealert_web::{
     needs::{Live, Status},
     serve,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     alerts,
@@ -256,7 +256,7 @@ impl App {
         let config = hub.config();
         let others = config.servers.values().filter(|row| row.id != me.server && !row.deprovisioned);
         let peers = others.map(|row| row.id).collect();
-        let out_of_service = matches!(life, Life::Inert | Life::Restored);
+        let out_of_service = matches!(life, Life::Inert | Life::Restored | Life::Unlicensed);
         let restored = if out_of_service { Vec::new() } else { recovered.knowledge };
         let node = Node::new(identity_of_node, tuning, peers, standing, restored, clock.now());
         let report = way.sender();

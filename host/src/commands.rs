@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use onealert_core::{ids::Incarnation, life::Place, replicate::Epoch, time::Wall, version::VersionSet};
 use onealert_peers::{NotKept, SubscriberHost};
 use onealert_store::{ConfigStore, LocalStore, StoreError, local, snapshot::SnapshotHeader};
-use onealert_web::needs::{Password, PromoteRequest};
+use onealert_web::needs::{Password, PromoteRequest, State};
 
 use crate::{
     conflict,
@@ -165,9 +165,21 @@ pub async fn order(config: Option<&Path>, order: Order) -> Result<String, String
     ordered(&settings(config)?, order).await
 }
 
+/// Gives an order whose outcome is a verdict.
+///
+/// # Errors
+/// None runs, or it refuses.
+pub async fn judged(config: Option<&Path>, order: Order) -> Result<(State, String), String> {
+    match control::order(&settings(config)?.data, &order).await.map_err(|error| error.to_string())? {
+        Outcome::Done(text) => Ok((State::Ok, text)),
+        Outcome::Judged { state, text } => Ok((state, text)),
+        Outcome::Refused(why) => Err(why),
+    }
+}
+
 async fn ordered(settings: &Settings, order: Order) -> Result<String, String> {
     match control::order(&settings.data, &order).await.map_err(|error| error.to_string())? {
-        Outcome::Done(text) => Ok(text),
+        Outcome::Done(text) | Outcome::Judged { text, .. } => Ok(text),
         Outcome::Refused(why) => Err(why),
     }
 }

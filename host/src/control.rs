@@ -2,14 +2,14 @@
 //! service's user can open. One JSON line in, one JSON line out.
 
 use std::{
-    os::unix::fs::PermissionsExt,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use onealert_core::{config::UserRole, ids::UserId};
-use onealert_web::needs::{Actor, Needs, Password, Problem, PromoteRequest, ServerRow};
+use onealert_web::needs::{Actor, Needs, Password, Problem, PromoteRequest, ServerRow, State};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -17,7 +17,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::answers::Answers;
+use crate::{answers::Answers, rehearsal};
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control";
@@ -53,6 +53,25 @@ pub enum Order {
         /// The password that belongs to it.
         password: Option<String>,
     },
+    /// Rehearse failovers and keep the report where the page shows it.
+    Drill {
+        /// Answer with the report as JSON.
+        json: bool,
+    },
+    /// Say who would send what, with servers assumed dead.
+    WhatIf {
+        /// What happens, and when, and who is dead.
+        asked: Asked,
+        /// Answer with the document as JSON.
+        json: bool,
+    },
+    /// Let a server that came back own again.
+    Return {
+        /// Its display name or id.
+        server: String,
+        /// Answer with how it is now as JSON.
+        json: bool,
+    },
     /// How many secondaries the licence allows, or set it.
     Licence {
         /// The number to set.
@@ -62,12 +81,36 @@ pub enum Order {
     StartAnew,
 }
 
+/// A question of what would happen, in the words of whoever asks. Servers, triggers and notifications are meant by name or id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub struct Asked {
+    /// The trigger that goes off: its name or id.
+    #[arg(long, required_unless_present = "notification", conflicts_with = "notification")]
+    pub trigger: Option<String>,
+    /// Or the notification that is sent by hand: its name or id.
+    #[arg(long)]
+    pub notification: Option<String>,
+    /// When, like 2026-11-23T10:42; now if left out.
+    #[arg(long)]
+    pub at: Option<String>,
+    /// A server assumed dead: its display name or id. May be given several times.
+    #[arg(long)]
+    pub dead: Vec<String>,
+}
+
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Done; what there is to say.
     Done(String),
+    /// Done, and this is the verdict.
+    Judged {
+        /// How well it stands.
+        state: State,
+        /// What there is to say.
+        text: String,
+    },
     /// Not done; why.
     Refused(String),
 }
@@ -91,9 +134,30 @@ pub enum ControlError {
     },
 }
 
+/// The way to the socket of a data folder: the system takes only 107 bytes of a socket's path, and a folder's may be longer, so
+/// it is named by way of the opened folder.
+struct Way {
+    path: PathBuf,
+    /// Keeps the way open.
+    _folder: std::fs::File,
+}
+
+impl Way {
+    fn to(data: &Path) -> std::io::Result<Way> {
+        let folder = std::fs::File::open(data)?;
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(SOCKET);
+        Ok(Way { path, _folder: folder })
+    }
+}
+
+async fn connect(data: &Path) -> std::io::Result<UnixStream> {
+    let way = Way::to(data)?;
+    UnixStream::connect(&way.path).await
+}
+
 /// Whether a server runs on this data folder.
 pub async fn is_running(data: &Path) -> bool {
-    UnixStream::connect(data.join(SOCKET)).await.is_ok()
+    connect(data).await.is_ok()
 }
 
 /// Gives an order to the server that runs on this data folder.
@@ -103,7 +167,7 @@ pub async fn is_running(data: &Path) -> bool {
 pub async fn order(data: &Path, order: &Order) -> Result<Outcome, ControlError> {
     let not_running = || ControlError::NotRunning { data: data.to_owned() };
     let no_answer = |reason: String| ControlError::NoAnswer { data: data.to_owned(), reason };
-    let stream = UnixStream::connect(data.join(SOCKET)).await.map_err(|_| not_running())?;
+    let stream = connect(data).await.map_err(|_| not_running())?;
     let conversation = async {
         let mut stream = BufReader::new(stream);
         let mut line = serde_json::to_string(order).expect("an order is plain data");
@@ -122,7 +186,8 @@ pub async fn serve(answers: Arc<Answers>, mut stop: watch::Receiver<bool>) {
     let path = answers.0.settings.data.join(SOCKET);
     // Of a process that is gone: two servers on one folder are prevented by their ports.
     let _ = std::fs::remove_file(&path);
-    let listener = match UnixListener::bind(&path) {
+    let bound = Way::to(&answers.0.settings.data).and_then(|way| UnixListener::bind(&way.path));
+    let listener = match bound {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "the command line cannot give orders to this server");
@@ -159,24 +224,24 @@ async fn answer(answers: Arc<Answers>, stream: UnixStream) {
 
 async fn carry_out(answers: &Answers, order: Order) -> Outcome {
     let done = match order {
-        Order::Servers => servers(answers).await,
-        Order::Deprovision { server } => deprovision(answers, &server).await,
-        Order::Reconfigure { server } => reconfigure(answers, &server).await,
+        Order::Servers => servers(answers).await.map(Outcome::Done),
+        Order::Deprovision { server } => deprovision(answers, &server).await.map(Outcome::Done),
+        Order::Reconfigure { server } => reconfigure(answers, &server).await.map(Outcome::Done),
         Order::Promote { leave_missing, even_though_primary_answers, user, password } => {
             let password = password.map(Password::new);
             let request = PromoteRequest { leave_missing, even_though_primary_answers, user, password };
-            answers.promote(console(), request).await.map(|promoted| promoted.text())
+            answers.promote(console(), request).await.map(|promoted| Outcome::Done(promoted.text()))
         }
-        Order::Licence { secondaries } => licence(answers, secondaries).await,
+        Order::Drill { json } => rehearsal::drill(answers, console(), json).await,
+        Order::WhatIf { asked, json } => rehearsal::what_if(answers, &asked, json).await,
+        Order::Return { server, json } => rehearsal::let_return(answers, console(), &server, json).await,
+        Order::Licence { secondaries } => licence(answers, secondaries).await.map(Outcome::Done),
         Order::StartAnew => {
             answers.0.lives.start_anew();
-            Ok("starting anew".to_owned())
+            Ok(Outcome::Done("starting anew".to_owned()))
         }
     };
-    match done {
-        Ok(text) => Outcome::Done(text),
-        Err(problem) => Outcome::Refused(said(&problem)),
-    }
+    done.unwrap_or_else(|problem| Outcome::Refused(said(&problem)))
 }
 
 /// Whoever may open the socket owns the service.
@@ -199,7 +264,7 @@ async fn servers(answers: &Answers) -> Result<String, Problem> {
     Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
-async fn find(answers: &Answers, wanted: &str) -> Result<ServerRow, Problem> {
+pub(crate) async fn find(answers: &Answers, wanted: &str) -> Result<ServerRow, Problem> {
     let rows = answers.servers().await?;
     let is = |row: &ServerRow| row.id.to_string() == wanted || row.name == wanted;
     // Of two with one name the one that is still in is meant.

@@ -310,8 +310,11 @@ impl<W: World> Driver<W> {
                 }
                 Output::Send { to, message } => self.world.send(to, message),
                 Output::Persist { ticket, record } => self.world.persist(ticket, record),
-                Output::Deliver { attempt, content, states, listen_first, .. } => {
-                    self.world.deliver(Order { attempt, content: content.into_content(), states, listen_first });
+                Output::Deliver { activation, attempt, content, states, listen_first } => {
+                    let age = self.node.age(activation).map_or(Duration::ZERO, |age| Duration::from_micros(age.0));
+                    let accepted = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+                    let content = content.into_content();
+                    self.world.deliver(Order { attempt, content, accepted, states, listen_first });
                 }
                 Output::Halt { activation, reason } => self.world.halt(activation, reason),
                 Output::Ended { record } => self.world.ended(*record),

@@ -12,6 +12,7 @@ use onealert_core::{
     config::{Config, DEFAULT_GROUP, Driver, Role, Server, Table},
     ids::{DriverId, EpochId, GroupId, ServerId},
     life::{Deed, Life},
+    members,
 };
 use onealert_drivers::{DriverEvent, Enabled};
 use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
@@ -25,7 +26,7 @@ use crate::{
     health::standing,
     hub::{Duty, Hub},
     intake::{self, Here},
-    policy,
+    policy, retire,
     seal::{Row as SealedRow, Seal, Unopened},
 };
 
@@ -61,6 +62,9 @@ impl Followers {
         let mut lives = self.hub.lives.changes();
         loop {
             let config = self.hub.config();
+            if self.hub.place().role == Role::Secondary && members::left_out(&config, self.hub.server) {
+                retire::unlicensed(&self.hub, "the configuration");
+            }
             self.peers(&config);
             self.drivers(&config);
             if let Some(row) = config.servers.get(&self.hub.server) {
@@ -98,7 +102,9 @@ impl Followers {
         }
         self.roster.set(rows.values().map(|row| RosterEntry::from(*row)));
         let in_service = self.hub.may(Deed::Send).is_ok();
-        let others = rows.values().filter(|row| in_service && row.id != self.hub.server && !row.deprovisioned);
+        // Whom the licence leaves out is passed over like one that has left; it may call for configuration all the same.
+        let serves = |row: &Server| !row.deprovisioned && !members::left_out(config, row.id);
+        let others = rows.values().filter(|row| in_service && row.id != self.hub.server && serves(row));
         let addresses: Vec<PeerAddress> =
             others.map(|row| PeerAddress { id: row.id, address: row.mesh.clone() }).collect();
         self.hub.way.tell(Happened::Peers(addresses.iter().map(|peer| peer.id).collect()));

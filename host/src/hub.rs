@@ -14,6 +14,7 @@ use onealert_core::{
     ids::{DriverId, Incarnation, ServerId},
     life::{Deed, Denial, Life, Opening, Place},
     lineage::Generation,
+    members,
     time::Wall,
     version::{DriverVersion, VersionSet},
 };
@@ -121,9 +122,6 @@ pub struct Peers {
     pub subscriber: Option<Arc<Subscriber>>,
 }
 
-/// The setting that says how many secondaries the licence allows.
-pub const LICENCE: &str = "licence_secondaries";
-
 /// What this server does at the moment, as far as a load balancer cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Duty {
@@ -212,7 +210,7 @@ impl Hub {
     /// How many secondaries the licence allows: what the configuration says, or the file of this server.
     pub fn licence_limit(&self) -> u32 {
         let config = self.config();
-        let stored = config.settings.get(LICENCE).and_then(|row| row.value.as_u64());
+        let stored = config.settings.get(members::LICENCE).and_then(|row| row.value.as_u64());
         stored.map_or(self.settings.licence.secondaries, |limit| u32::try_from(limit).unwrap_or(u32::MAX))
     }
 
@@ -225,6 +223,7 @@ impl Hub {
                 Some((State::Bad, "Fenced: another server was promoted; join this one to it".to_owned()))
             }
             Life::Restored => Some((State::Bad, "Restored from a backup and not promoted".to_owned())),
+            Life::Unlicensed => Some((State::Bad, "Not licensed: it sends nothing".to_owned())),
             Life::Inert => Some((State::Bad, "Deprovisioned".to_owned())),
         }
     }

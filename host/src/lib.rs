@@ -4,9 +4,10 @@
 //! where it listens), [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
-//! and [`beats`] (how servers are, for pages), [`alerts`] (what triggers tell of that), [`locality`] (the settings that are a server's own), [`seal`] (secrets),
-//! [`lock`] (a backup's key). The life of a server: [`life`] (where it stands), [`replication`], [`meet`] and [`promote`]
-//! (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line). [`process`]: what it asks of the system.
+//! and [`beats`] (how servers are, for pages), [`alerts`] (what triggers tell of that), [`locality`] (the settings that are a
+//! server's own), [`seal`] (secrets), [`lock`] (a backup's key). The life of a server: [`life`] (where it stands),
+//! [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line),
+//! [`rehearsal`] (drill and what if at the console). [`process`]: what it asks of the system.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
@@ -43,6 +44,7 @@ pub mod process;
 pub mod product;
 pub mod promote;
 pub mod records;
+pub mod rehearsal;
 pub mod relay;
 pub mod replication;
 pub mod retire;

@@ -12,13 +12,18 @@ use clap::{Parser, Subcommand};
 use onealert::{
     app::App,
     commands::{self, Login},
-    control::Order,
+    control::{Asked, Order},
     doors::Listening,
     logging, process,
     settings::Settings,
     signals::Signals,
 };
 use onealert_core::config::Role;
+use onealert_web::needs::State;
+
+mod driver_command;
+
+use driver_command::DriverCommand;
 
 #[derive(Parser)]
 #[command(name = "onealert", version, about = "Mass notification: bells, pages, lockdowns and weather alarms")]
@@ -112,6 +117,43 @@ enum Command {
         /// Its display name or id.
         server: String,
     },
+    /// Rehearse failovers: let each server play dead and time who takes over. Sends nothing to any endpoint. The server must run.
+    ///
+    /// Exit status: 0 every case is covered; 3 not every endpoint is safe; 4 a case is not covered; 1 no drill was run.
+    Drill {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say who would send what, with servers assumed dead. Nothing is done. The server must run.
+    ///
+    /// Exit status: 0 everything is reached; 3 something is doubtful; 4 endpoints are stranded; 1 the question has no answer.
+    WhatIf {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        asked: Asked,
+        /// Print the answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a server that came back own activations again, without waiting any longer. Possible on every server, which must run.
+    ///
+    /// Exit status: 0 it owns again; 3 it was let return and still waits for its configuration or clock; 1 it does not hold back.
+    Return {
+        /// The configuration file (TOML).
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Its display name or id.
+        server: String,
+        /// Print how it is as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show how many secondaries the licence allows, or set it. Set it on the primary, which must run.
     Licence {
         /// The configuration file (TOML).
@@ -137,27 +179,6 @@ enum Command {
     DriverWorker {
         /// The driver's library.
         library: PathBuf,
-    },
-}
-
-#[derive(Subcommand)]
-enum DriverCommand {
-    /// Load it, try it, and say what is wrong with it.
-    Check {
-        /// The library.
-        file: PathBuf,
-        /// Settings to open it with (JSON); none are `{}`.
-        #[arg(long)]
-        settings: Option<PathBuf>,
-        /// 1: it loads. 2: it behaves. 3: it endures.
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
-        level: u8,
-        /// Print the report as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Repeat the random documents of this seed.
-        #[arg(long)]
-        replay: Option<u64>,
     },
 }
 
@@ -202,7 +223,7 @@ fn main() -> ExitCode {
         }
     };
     if let Command::Driver { command } = arguments.command {
-        return runtime.block_on(check(command));
+        return runtime.block_on(driver_command::check(command));
     }
     let done = runtime.block_on(async {
         match &signals {
@@ -213,6 +234,11 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(After::End) => ExitCode::SUCCESS,
+        Ok(After::Verdict(state)) => ExitCode::from(match state {
+            State::Ok => 0,
+            State::Warning => 3,
+            State::Bad => 4,
+        }),
         Ok(After::StartAnew) => match signals.map(Signals::leave) {
             // Who asked it to end meanwhile does not mean the server that it becomes to go on.
             Some(true) => ExitCode::SUCCESS,
@@ -228,6 +254,8 @@ fn main() -> ExitCode {
 /// What follows a command that went well.
 enum After {
     End,
+    /// The exit status says how well it stands.
+    Verdict(State),
     /// The server is started again in this process's place.
     StartAnew,
 }
@@ -264,6 +292,9 @@ async fn command(command: Command) -> Result<After, String> {
         Command::Reconfigure { config, server } => {
             commands::order(config.as_deref(), Order::Reconfigure { server }).await?
         }
+        Command::Drill { config, json } => return judged(config, Order::Drill { json }).await,
+        Command::WhatIf { config, asked, json } => return judged(config, Order::WhatIf { asked, json }).await,
+        Command::Return { config, server, json } => return judged(config, Order::Return { server, json }).await,
         Command::Licence { config, secondaries } => {
             commands::order(config.as_deref(), Order::Licence { secondaries }).await?
         }
@@ -272,6 +303,12 @@ async fn command(command: Command) -> Result<After, String> {
     };
     println!("{text}");
     Ok(After::End)
+}
+
+async fn judged(config: Option<PathBuf>, order: Order) -> Result<After, String> {
+    let (state, text) = commands::judged(config.as_deref(), order).await?;
+    println!("{text}");
+    Ok(After::Verdict(state))
 }
 
 async fn run(settings: Settings, begun: Instant, signals: &Signals) -> Result<After, String> {
@@ -353,37 +390,4 @@ fn say(listening: &Listening, data: &std::path::Path, begun: Instant) {
         let _ = writeln!(out, "{line}");
     }
     let _ = out.flush();
-}
-
-async fn check(command: DriverCommand) -> ExitCode {
-    use onealert_drivers::check;
-    let DriverCommand::Check { file, settings, level, json, replay } = command;
-    let settings = match settings.map(|path| (std::fs::read_to_string(&path), path)) {
-        None => None,
-        Some((Ok(text), path)) => match serde_json::from_str(&text) {
-            Ok(settings) => Some(settings),
-            Err(error) => {
-                eprintln!("onealert: settings {}: {error}", path.display());
-                return ExitCode::from(2);
-            }
-        },
-        Some((Err(error), path)) => {
-            eprintln!("onealert: settings {}: {error}", path.display());
-            return ExitCode::from(2);
-        }
-    };
-    if !json {
-        println!("level {level}, {} s at most", check::longest(level).as_secs());
-    }
-    let worker = (PathBuf::from("/proc/self/exe"), vec!["driver-worker".to_owned()]);
-    let report = match replay {
-        Some(seed) => check::replay(&file, settings, level, worker, seed).await,
-        None => check::run(&file, settings, level, worker).await,
-    };
-    if json {
-        println!("{}", report.json())
-    } else {
-        println!("{}", report.text())
-    }
-    ExitCode::from(report.exit_code())
 }

@@ -57,7 +57,10 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
                 let _ = hub.alerts.send(Noticed::Rows(text.clone()));
                 (State::Warning, None)
             }
-            SyncEvent::InSync { .. } => (State::Ok, Some("In sync with the primary")),
+            SyncEvent::InSync { .. } => {
+                retire::licensed(&hub);
+                (State::Ok, Some("In sync with the primary"))
+            }
             SyncEvent::Connected { .. } => {
                 hub.lives.primary_heard(true);
                 (State::Ok, None)
@@ -80,6 +83,9 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
             SyncEvent::Withheld { primary, answer } => {
                 if **answer == SyncAnswer::Deprovisioned {
                     retire::told(&hub, &format!("the primary {primary}"));
+                }
+                if matches!(**answer, SyncAnswer::NotLicensed { .. }) {
+                    retire::unlicensed(&hub, &format!("the primary {primary}"));
                 }
                 (State::Bad, Some(text.as_str()))
             }

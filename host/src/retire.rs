@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use onealert_core::life::Life;
+use onealert_core::{life::Life, members};
 use onealert_web::needs::State;
 
 use crate::{
@@ -45,6 +45,28 @@ pub fn told(hub: &Hub, by: &str) {
     hub.lives.begin(Life::Inert);
     hub.sync_state.send_replace(SyncState { state: State::Bad, text: text.clone() });
     hub.sync_log.push(State::Bad, "servers", text);
+}
+
+/// The licence leaves this server out, by its configuration or by the primary's word.
+pub fn unlicensed(hub: &Hub, by: &str) {
+    if hub.place().life != Life::Active {
+        return;
+    }
+    let text = format!("not licensed, says {by}: this server sends nothing until the licence covers it");
+    hub.way.tell(Happened::Retire);
+    hub.lives.begin(Life::Unlicensed);
+    hub.sync_state.send_replace(SyncState { state: State::Bad, text: text.clone() });
+    hub.sync_log.push(State::Bad, "servers", text);
+}
+
+/// The primary hands its configuration to this server, and by that the licence does not leave it out: it comes into service
+/// as at a start.
+pub fn licensed(hub: &Hub) {
+    if hub.place().life == Life::Unlicensed && !members::left_out(&hub.config(), hub.server) {
+        hub.sync_log.push(State::Ok, "servers", "licensed again: this server starts anew");
+        hub.lives.begin(Life::Active);
+        hub.lives.start_anew();
+    }
 }
 
 /// The primary has every record: what is held goes, at the start that follows.

@@ -31,3 +31,4 @@ mod view;
 mod words;
 
 pub use serve::{ServeConfig, bind, serve};
+pub use words::{instant, time};

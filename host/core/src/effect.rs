@@ -112,8 +112,8 @@ pub enum Refusal {
     /// The disk refused the write, so nothing could be promised.
     #[error("the activation could not be stored: {0}")]
     NotStored(String),
-    /// The server was deprovisioned; the caller should ask another one.
-    #[error("this server was deprovisioned and sends nothing; ask another server")]
+    /// The server was deprovisioned, or is left out by the licence; the caller should ask another one.
+    #[error("this server is out of service, deprovisioned or not licensed, and sends nothing; ask another server")]
     Retired,
     /// The content names no server, or not this one and nobody else.
     #[error("the priority group holds no server")]
@@ -179,7 +179,8 @@ pub struct Ended {
     pub ended: Wall,
     /// It was accepted with one copy only.
     pub degraded: bool,
-    /// How long after acceptance each endpoint had its result, in milliseconds, by index. `None`, or missing at the end, where
+    /// How long after acceptance each endpoint had its result, in milliseconds, by index; by the clocks of the server that
+    /// delivered, from when it learned of the activation. `None`, or missing at the end, where
     /// the server that wrote the record does not know it, such as for what a server before it reached. The core leaves it
     /// empty: whoever delivers knows.
     #[serde(default)]

@@ -32,6 +32,9 @@ pub enum Life {
     },
     /// Its configuration came out of a backup and nobody has promoted it: it may be old, and its primary may live.
     Restored,
+    /// A secondary that the licence leaves out: it sends nothing until the licence covers it, and follows the configuration
+    /// meanwhile.
+    Unlicensed,
     /// It was deprovisioned: it sends nothing until it joins again.
     Inert,
 }
@@ -91,6 +94,12 @@ pub enum Denial {
          onealert promote"
     )]
     Restored,
+    /// Left out by the licence.
+    #[error(
+        "The licence allows fewer secondaries than there are and leaves this server out. It sends nothing. Raise the licence on the \
+         primary (onealert licence --secondaries) or deprovision another server; this one then goes on by itself."
+    )]
+    Unlicensed,
     /// Deprovisioned.
     #[error(
         "This server was deprovisioned. It sends nothing and holds no configuration. To use it again, join it with fresh \
@@ -127,6 +136,8 @@ impl Place {
             (Life::Inert, _) => Err(Denial::Inert),
             (Life::Restored, BePromoted) => Ok(()),
             (Life::Restored, _) => Err(Denial::Restored),
+            (Life::Unlicensed, Follow) => Ok(()),
+            (Life::Unlicensed, _) => Err(Denial::Unlicensed),
             (_, Send) => Ok(()),
             (Life::Fenced { .. }, _) => Err(Denial::Fenced),
             (Life::Opening, Configure | Enrol) => Err(Denial::Opening),
@@ -224,6 +235,7 @@ mod tests {
             (Primary, Life::Restored, vec![BePromoted, Join]),
             (Primary, Life::Inert, vec![Join]),
             (Secondary, Life::Active, vec![Send, Follow, BePromoted]),
+            (Secondary, Life::Unlicensed, vec![Follow]),
             (Secondary, Life::Inert, vec![Join]),
         ] {
             assert_eq!(allowed(role, life), deeds, "{role:?} {life:?}");

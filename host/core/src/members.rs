@@ -14,6 +14,9 @@ use crate::{
     time::{Span, Wall},
 };
 
+/// The setting that says how many secondaries the licence allows.
+pub const LICENCE: &str = "licence_secondaries";
+
 /// How long a secondary works without its primary before its licence is no longer proven: the sheet's default.
 pub const GRACE: Span = Span::secs(30 * 24 * 3600);
 
@@ -156,6 +159,14 @@ pub fn enrolment(config: &Config, server: ServerId, limit: u32) -> Enrolment {
     }
 }
 
+/// Whether the configuration itself says that the licence leaves a server out. Where it says nothing of the licence only the
+/// primary knows.
+pub fn left_out(config: &Config, server: ServerId) -> bool {
+    let limit = config.settings.get(LICENCE).and_then(|row| row.value.as_u64());
+    let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+    limit.is_some_and(|limit| matches!(enrolment(config, server, limit), Enrolment::OverLicence { .. }))
+}
+
 /// Whether one more secondary may join.
 pub fn has_room(config: &Config, limit: u32) -> bool {
     licensed_order(config).len() < limit as usize
@@ -295,6 +306,15 @@ mod tests {
         assert_eq!(enrolment(&config, C, 1), Enrolment::OverLicence { limit: 1 });
         assert_eq!(enrolment(&config, B, 1), Enrolment::Enrolled);
         assert_eq!(enrolment(&config, ServerId(9), 1), Enrolment::Unknown);
+    }
+
+    #[test]
+    fn a_lowered_licence_leaves_out_who_came_last_and_one_that_says_nothing_leaves_out_nobody() {
+        let mut config = site(&[]);
+        assert!(!left_out(&config, C));
+        let row = crate::config::Setting { name: LICENCE.to_owned(), value: 1.into() };
+        config.apply(&Change::put(Table::Settings, LICENCE, &row)).expect("a good row");
+        assert_eq!([A, B, C].map(|id| left_out(&config, id)), [false, false, true]);
     }
 
     #[test]

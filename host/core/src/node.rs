@@ -212,6 +212,13 @@ impl Node {
     pub fn knowledge(&self, id: ActivationId) -> Option<&Knowledge> {
         self.runs.get(&id).map(|run| &run.known)
     }
+    /// How long ago an activation was accepted, or was due, by this server's own clocks: what was handed over to it counts from
+    /// when it came, since no two servers' clocks are compared.
+    pub fn age(&self, id: ActivationId) -> Option<Span> {
+        let run = self.runs.get(&id)?;
+        let from = run.known.content.due.map_or(run.since, |due| self.mono_of(due));
+        Some(self.now.mono - from)
+    }
     /// Every peer as this server sees it, in order of id.
     pub fn peers(&self) -> Vec<PeerView> {
         self.peers.values().map(|peer| peer.view(self.hold(peer.id))).collect()

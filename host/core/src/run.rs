@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) known: Knowledge,
+    /// When it became known here; of what a restart gave back, when it was accepted as far as the world's clock tells.
+    pub(crate) since: Mono,
     /// When the claim in `known` became known here.
     pub(crate) claim_since: Mono,
     /// When anything in `known` last changed here.
@@ -109,6 +111,7 @@ impl Run {
     pub(crate) fn new(known: Knowledge, now: Mono) -> Run {
         Run {
             known,
+            since: now,
             claim_since: now,
             changed: now,
             stored: None,

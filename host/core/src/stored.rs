@@ -53,6 +53,7 @@ impl Node {
             self.active.insert(id);
         }
         let mut run = Run::new(known, self.now.mono);
+        run.since = self.mono_of(run.known.content.accepted).min(self.now.mono);
         run.inherited = true;
         run.stored = Some(Stored { ticket: Ticket(0), held: run.held() });
         self.runs.insert(id, run);

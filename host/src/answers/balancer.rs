@@ -62,7 +62,7 @@ fn judge(facts: &Facts) -> BalancerStatus {
     let (status, word) = match facts {
         Facts { stuck: true, .. } => (503, "Not Working: the core is stuck"),
         Facts { gone: true, .. } | Facts { life: Life::Inert, .. } => (503, "Deprovisioned"),
-        Facts { licensed: false, .. } => (503, "Not Licensed"),
+        Facts { licensed: false, .. } | Facts { life: Life::Unlicensed, .. } => (503, "Not Licensed"),
         Facts { stores: false, .. } => (503, "Not Working: the disk takes nothing"),
         Facts { draining: true, .. } => (404, "Draining"),
         Facts { ready: false, .. } | Facts { life: Life::Opening, .. } => (404, "Starting"),

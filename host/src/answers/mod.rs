@@ -52,7 +52,7 @@ impl Needs for Answers {
             can_configure: self.can_configure(),
             fenced: matches!(hub.place().life, Life::Fenced { .. }),
             closed: match hub.may(Deed::Send) {
-                Err(why @ (Denial::Inert | Denial::Restored)) => Some(why.to_string()),
+                Err(why @ (Denial::Inert | Denial::Restored | Denial::Unlicensed)) => Some(why.to_string()),
                 _ => None,
             },
         }

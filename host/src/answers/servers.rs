@@ -14,12 +14,7 @@ use onealert_web::needs::{
 };
 
 use super::{Answers, configure};
-use crate::{
-    conflict,
-    hub::{Hub, LICENCE},
-    meet,
-    promote::PromoteError,
-};
+use crate::{conflict, hub::Hub, meet, promote::PromoteError};
 
 pub(super) fn servers(hub: &Hub) -> Vec<ServerRow> {
     let config = hub.config();
@@ -68,6 +63,7 @@ fn own_state(hub: &Hub) -> (State, String) {
         Life::Opening => (State::Warning, "this server, waiting to hear its secondaries".to_owned()),
         Life::Fenced { .. } => (State::Bad, "this server, fenced".to_owned()),
         Life::Restored => (State::Bad, "this server, restored and not promoted".to_owned()),
+        Life::Unlicensed => (State::Bad, "this server, not licensed".to_owned()),
         Life::Inert => (State::Bad, "this server, deprovisioned".to_owned()),
     }
 }
@@ -216,8 +212,8 @@ pub(super) fn licence(hub: &Hub) -> Licence {
 
 pub(super) async fn set_licence(answers: &Answers, by: Actor, secondaries: u32) -> Result<Licence, Problem> {
     answers.must_configure()?;
-    let row = Setting { name: LICENCE.to_owned(), value: secondaries.into() };
-    let change = Change::put(Table::Settings, LICENCE, &row);
+    let row = Setting { name: members::LICENCE.to_owned(), value: secondaries.into() };
+    let change = Change::put(Table::Settings, members::LICENCE, &row);
     let what = format!("set the licence to {secondaries} secondaries");
     configure::write(answers, by, what, vec![change], Vec::new()).await?;
     // Whoever was turned away for the licence calls again within seconds and is answered anew; who is connected stays.

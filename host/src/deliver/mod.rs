@@ -11,6 +11,7 @@ mod voice;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use onealert_core::{
@@ -48,6 +49,8 @@ pub struct Order {
     pub attempt: u32,
     /// What is sent.
     pub content: Arc<Content>,
+    /// When it was accepted, as far as this server knows by its own clock.
+    pub accepted: Instant,
     /// What is known of each endpoint.
     pub states: Vec<EndpointState>,
     /// Another server might be sending the same audio.

@@ -4,7 +4,7 @@ use onealert_core::activation::EndpointState;
 use onealert_plugin_api::document::{Delivered, DeliveredState, RtpDestination};
 
 use super::{INTERRUPTED, claims::Thing, run::Delivery, voice::address};
-use crate::{clock, drive::Happened};
+use crate::drive::Happened;
 
 impl Delivery {
     /// Takes results in. Those of endpoints that are heard wait for the end of the audio, failures excepted.
@@ -74,10 +74,11 @@ impl Delivery {
 
     /// Notes when an endpoint had its result: the moment at which it came, not the one at which the core is told.
     fn time(&self, index: u32, state: &EndpointState) {
-        let (content, times) = (&self.order.content, &self.tools.times);
+        let (id, times) = (self.order.content.id, &self.tools.times);
+        let after_ms = self.order.accepted.elapsed().as_millis() as u64;
         match state {
-            EndpointState::Acked { .. } => times.reached(content.id, content.accepted, clock::wall(), index),
-            EndpointState::Failed { .. } => times.failed(content.id, content.accepted, clock::wall(), index),
+            EndpointState::Acked { .. } => times.reached(id, index, after_ms),
+            EndpointState::Failed { .. } => times.failed(id, index, after_ms),
             EndpointState::Pending | EndpointState::Sent => {}
         }
     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use onealert_core::{ids::ActivationId, time::Wall};
+use onealert_core::ids::ActivationId;
 
 /// Most activations remembered: those that end elsewhere are asked for by nobody.
 const MOST: usize = 1024;
@@ -16,16 +16,16 @@ pub struct Times(Mutex<VecDeque<(ActivationId, BTreeMap<u32, u64>)>>);
 
 impl Times {
     /// An endpoint that was reached: the first time counts.
-    pub(super) fn reached(&self, activation: ActivationId, accepted: Wall, now: Wall, index: u32) {
+    pub(super) fn reached(&self, activation: ActivationId, index: u32, after_ms: u64) {
         self.note(activation, |known| {
-            known.entry(index).or_insert_with(|| after_ms(accepted, now));
+            known.entry(index).or_insert(after_ms);
         });
     }
 
     /// An endpoint that failed: whatever was believed of it before no longer counts.
-    pub(super) fn failed(&self, activation: ActivationId, accepted: Wall, now: Wall, index: u32) {
+    pub(super) fn failed(&self, activation: ActivationId, index: u32, after_ms: u64) {
         self.note(activation, |known| {
-            known.insert(index, after_ms(accepted, now));
+            known.insert(index, after_ms);
         });
     }
 
@@ -49,11 +49,6 @@ impl Times {
     }
 }
 
-/// Clocks of two servers differ; a result does not come before acceptance.
-fn after_ms(accepted: Wall, now: Wall) -> u64 {
-    u64::try_from(now.0 - accepted.0).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +56,11 @@ mod tests {
     #[test]
     fn the_first_time_counts_until_it_fails_and_what_is_not_known_is_not_told() {
         let (times, id) = (Times::default(), ActivationId(7));
-        times.reached(id, Wall(1000), Wall(1200), 2);
-        times.reached(id, Wall(1000), Wall(5000), 2);
-        times.reached(id, Wall(1000), Wall(990), 0);
-        assert_eq!(times.of(id, 4), [Some(0), None, Some(200), None]);
-        times.failed(id, Wall(1000), Wall(3000), 2);
+        times.reached(id, 2, 200);
+        times.reached(id, 2, 4000);
+        times.reached(id, 0, 7);
+        assert_eq!(times.of(id, 4), [Some(7), None, Some(200), None]);
+        times.failed(id, 2, 2000);
         assert_eq!(times.of(id, 3)[2], Some(2000));
         assert_eq!(times.of(ActivationId(8), 1), [None]);
     }
@@ -74,7 +69,7 @@ mod tests {
     fn the_oldest_is_forgotten_first() {
         let times = Times::default();
         for number in 0..=MOST as u128 {
-            times.reached(ActivationId(number), Wall(0), Wall(1), 0);
+            times.reached(ActivationId(number), 0, 1);
         }
         assert_eq!((times.of(ActivationId(0), 1), times.of(ActivationId(1), 1)), (vec![None], vec![Some(1)]));
     }

@@ -96,6 +96,12 @@ impl Server {
     /// # Errors
     /// It failed; the text is what it printed.
     pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
+        let (status, out, err) = self.verdict(arguments, environment);
+        if status == Some(0) { Ok(out + &err) } else { Err(out + &err) }
+    }
+
+    /// The same, with its exit status (`None`: a signal ended it), what it printed, and what it said of errors.
+    pub fn verdict(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
         let (first, rest) = arguments.split_first().expect("a command");
         let output = self
             .program()
@@ -107,8 +113,8 @@ impl Server {
             .stdin(Stdio::null())
             .output()
             .expect("the program starts");
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if output.status.success() { Ok(text) } else { Err(text) }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts it and waits until it is ready; says how long that took.

@@ -351,3 +351,17 @@ fn a_clock_that_differs_is_told_at_each_limit_of_the_sheet() {
         assert_eq!(world.when(A, told).is_some(), expected > ClockLevel::Fine, "{ahead} ms");
     }
 }
+
+#[test]
+fn how_old_a_page_is_does_not_depend_on_the_clock_of_the_server_that_it_came_in_at() {
+    let mut world = World::of(&[A, B, C]);
+    world.server(C).ahead = -60_000;
+    world.server(B).ahead = 60_000;
+    let content = page("from a server a minute behind", 1);
+    let accepted = world.now_at(C).wall;
+    let content = onealert_core::activation::Content { accepted, ..content };
+    world.trigger(C, &content);
+    world.run(500);
+    let ages = [A, B, C].map(|id| world.node(id).age(content.id).expect("all three know it").as_millis());
+    assert!(ages.iter().all(|age| (400..=500).contains(age)), "{ages:?}");
+}

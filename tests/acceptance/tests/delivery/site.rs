@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub const STROBES: usize = 5;
 /// How long anything may take; nothing here takes as long on a quiet machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-const ALGO: &str = "com.algosolutions.ip";
+pub const ALGO: &str = "com.algosolutions.ip";
 const START: &str = "/api/controls/strobe/start";
 
 pub struct Site {

@@ -6,6 +6,8 @@
 mod site;
 
 mod alerts;
+mod console;
+mod licence;
 
 use std::time::Duration;
 

@@ -1,0 +1,99 @@
+//! Drill, what if and return at the console of real servers: text and JSON, and an exit status by verdict.
+
+use std::{fs, time::Duration};
+
+use harness::{Server, wait_for};
+use serde_json::{Value, json};
+
+use crate::{
+    site::{ENDPOINTS, Site},
+    until_said,
+};
+
+/// Runs a command; gives its exit status and what it printed, errors included.
+fn console(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
+    let (status, out, err) = server.verdict(arguments, &[]);
+    (status, out + &err)
+}
+
+fn document(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drill_and_what_if_at_a_console_say_what_pages_say_and_end_by_their_verdict() {
+    let mut site = Site::start().await;
+    let servers = &site.fleet.servers;
+
+    let (status, text) = console(&servers[2], &["drill"]);
+    assert!(status == Some(0) || status == Some(3), "{status:?} {text}");
+    assert!(text.contains("pa-1  DEFAULT") && text.contains("takeover") && text.contains(" ms "), "{text}");
+    let kept = site.fleet.api(2).get("/api/v1/redundancy/drill").await;
+    assert!(text.starts_with(kept["text"].as_str().expect("a verdict")), "the page shows the same: {kept}");
+    assert_eq!(kept["by"], "console");
+    let (status, text) = console(&servers[2], &["drill", "--json"]);
+    assert!(status == Some(0) || status == Some(3), "{status:?} {text}");
+    assert_eq!(document(&text), site.fleet.api(2).get("/api/v1/redundancy/drill").await);
+    assert!(!site.anything_was_delivered(), "nothing reached an endpoint");
+
+    let (status, text) = console(&servers[1], &["what-if", "--notification", "Page"]);
+    assert!(
+        status == Some(0) && text.contains("pa-1 sends") && text.contains("in this order: pa-1, pa-2, pa-3"),
+        "{text}"
+    );
+    let (status, text) = console(&servers[1], &["what-if", "--notification", "page", "--dead", "pa-1", "--json"]);
+    let answer = document(&text);
+    assert_eq!((status, &answer["runs"][0]["sender"]["name"]), (Some(0), &"pa-2".into()), "{answer}");
+    let all_dead = ["what-if", "--notification", "page", "--dead", "pa-1", "--dead", "pa-2", "--dead", "pa-3"];
+    let (status, text) = console(&servers[0], &all_dead);
+    assert!(status == Some(4) && text.contains("Nobody sends"), "{status:?} {text}");
+    assert_eq!(text.matches("stranded: nobody sends").count(), ENDPOINTS, "{text}");
+
+    for (arguments, says) in [
+        (&["what-if", "--notification", "Pgae"][..], "There is no notification Pgae"),
+        (&["what-if", "--notification", "page", "--dead", "pa-9"], "no server pa-9"),
+        (&["what-if", "--notification", "page", "--at", "noon"], "give it like 2026-11-23T10:42"),
+        (&["return", "pa-1"], "pa-1 does not hold back"),
+    ] {
+        let (status, text) = console(&servers[0], arguments);
+        assert!(status == Some(1) && text.contains(says), "{arguments:?}: {status:?} {text}");
+    }
+    assert_eq!(console(&servers[0], &["what-if"]).0, Some(2), "one of trigger and notification is needed");
+    site.fleet.servers[2].kill();
+    let (status, text) = console(&site.fleet.servers[2], &["drill"]);
+    assert!(status == Some(1) && text.contains("no server runs on") && text.contains("start it first"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_let_return_from_the_console_of_another() {
+    let mut site = Site::start().await;
+    site.fleet.api(0).put("/api/v1/redundancy", json!({"manual_return": true})).await;
+    site.fleet.in_step().await;
+    site.fleet.servers[0].kill();
+    let activation = site.send(1).await;
+    site.ended_on(1, &activation).await;
+    site.fleet.servers[0].start();
+    until_said(&site, 2, "pa-1", |server| server["waits_for"] == json!(["operator"])).await;
+    let (status, text) = console(&site.fleet.servers[2], &["return", "pa-1"]);
+    assert!(status == Some(0) && text.contains("pa-1 takes activations again"), "{status:?} {text}");
+    until_said(&site, 0, "pa-1", |server| server["held"] == false).await;
+    let after = site.send(2).await;
+    site.ended_on(0, &after).await;
+    assert_eq!(site.deliveries(&after), [ENDPOINTS, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_with_a_long_name_takes_orders_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let long = folder.path().join("d".repeat(120)).join("e".repeat(120));
+    fs::create_dir_all(&long).expect("a folder with a long name");
+    let config =
+        format!("name = \"pa-1\"\ndata = \"{}\"\n[listen]\nmesh = \"127.0.0.1:0\"\n", long.join("data").display());
+    let mut server = Server::new("pa-1", &folder.path().join("pa-1"), "127.0.0.1", &config, &[]);
+    server.start();
+    wait_for("the server takes orders", Duration::from_secs(20), || async {
+        let (status, text) = console(&server, &["servers"]);
+        (status == Some(0) && text.contains("pa-1")).then_some(())
+    })
+    .await;
+}

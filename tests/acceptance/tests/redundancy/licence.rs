@@ -1,0 +1,68 @@
+//! A server that the licence leaves out delivers nothing from the moment that it is told, and the next takes its place.
+
+use std::time::Duration;
+
+use harness::{PASSWORD, wait_for};
+use http_client::Method;
+use serde_json::json;
+
+use crate::{
+    id_of,
+    site::{ENDPOINTS, Site},
+};
+
+async fn says(site: &Site, server: usize, status: u16, words: &str) {
+    let address = format!("{}:8080", site.fleet.servers[server].address);
+    wait_for(&format!("the balancer is told {status} {words}"), Duration::from_secs(60), || async {
+        let (found, line) = crate::site::ask_status(&address).ok()?;
+        (found == status && line.contains(words)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_that_it_is_not_licensed_sends_nothing_and_the_next_sends_in_its_place() {
+    let mut site = Site::start().await;
+    let mut order = Vec::new();
+    for name in ["pa-3", "pa-1", "pa-2"] {
+        order.push(id_of(&site, name).await);
+    }
+    site.fleet.api(0).put("/api/v1/groups/DEFAULT", json!({"name": "DEFAULT", "servers": order})).await;
+    site.fleet.in_step().await;
+    let before = site.send(1).await;
+    site.ended_on(2, &before).await;
+    assert_eq!(site.deliveries(&before), [0, 0, ENDPOINTS]);
+
+    // The last one that joined is left out.
+    let licence = ["licence", "--secondaries", "1"];
+    site.fleet.servers[0].command(&licence, &[("ONEALERT_PASSWORD", PASSWORD)]).expect("the primary takes it");
+    says(&site, 2, 503, "Not Licensed").await;
+    let without = site.send(1).await;
+    site.ended_on(0, &without).await;
+    assert_eq!(site.deliveries(&without), [ENDPOINTS, 0, 0]);
+    for again in [false, true] {
+        if again {
+            site.fleet.servers[2].kill();
+            site.fleet.servers[2].start();
+            says(&site, 2, 503, "Not Licensed").await;
+        }
+        let refused = site.fleet.api(2).ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await;
+        let refused = refused.expect("it answers");
+        assert!(refused.status >= 400 && refused.text.contains("licence"), "{} {}", refused.status, refused.text);
+    }
+    assert_eq!(site.deliveries(&without), [ENDPOINTS, 0, 0], "nothing more");
+
+    // Raised again, it goes on by itself.
+    let licence = ["licence", "--secondaries", "2"];
+    site.fleet.servers[0].command(&licence, &[("ONEALERT_PASSWORD", PASSWORD)]).expect("the primary takes it");
+    says(&site, 2, 200, "Secondary").await;
+    let after = wait_for("it sends again", Duration::from_secs(60), || async {
+        let answer =
+            site.fleet.api(1).ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await.ok()?;
+        let activation = answer.json["activations"][0].as_str()?.to_owned();
+        (answer.json["owner"] == "pa-3").then_some(activation)
+    })
+    .await;
+    site.ended_on(2, &after).await;
+    assert_eq!(site.deliveries(&after), [0, 0, ENDPOINTS]);
+}
