@@ -1,6 +1,9 @@
 //! Drill, what if and manual return at the console: the pages' answers, written for a terminal or as JSON.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use onealert_core::ids::{NotificationId, ServerId, TriggerId};
 use onealert_web::{
@@ -14,6 +17,10 @@ use crate::{
     answers::Answers,
     control::{Asked, Outcome, find},
 };
+
+/// How long the word that a server may return takes to reach everybody who is up, at most: some heartbeats.
+const TOLD: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Rehearses failovers.
 ///
@@ -56,9 +63,16 @@ pub async fn what_if(answers: &Answers, asked: &Asked, json: bool) -> Result<Out
 pub async fn let_return(answers: &Answers, by: Actor, wanted: &str, json: bool) -> Result<Outcome, Problem> {
     let row = find(answers, wanted).await?;
     answers.return_server(by, row.id).await?;
-    let servers = answers.redundancy().await?.servers;
-    let now =
-        servers.into_iter().find(|server| server.id == row.id).ok_or_else(|| Problem::not_found("server", wanted))?;
+    let end = Instant::now() + TOLD;
+    let now = loop {
+        let mut servers = answers.redundancy().await?.servers.into_iter();
+        let now = servers.find(|server| server.id == row.id).ok_or_else(|| Problem::not_found("server", wanted))?;
+        // The others repeat that they hold it until the word has reached them.
+        if !now.held || Instant::now() >= end {
+            break now;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
     let text = match (json, now.held) {
         (true, _) => document(&now),
         (false, false) => format!("{} takes activations again; what runs elsewhere is finished there", row.name),

@@ -63,8 +63,14 @@ pub fn unlicensed(hub: &Hub, by: &str) {
 /// as at a start.
 pub fn licensed(hub: &Hub) {
     if hub.place().life == Life::Unlicensed && !members::left_out(&hub.config(), hub.server) {
-        hub.sync_log.push(State::Ok, "servers", "licensed again: this server starts anew");
-        hub.lives.begin(Life::Active);
+        // Only kept: until the start this server stays out of service, since its core has retired.
+        match life::keep(hub.lives.local(), Life::Active) {
+            Ok(()) => hub.sync_log.push(State::Ok, "servers", "licensed again: this server starts anew"),
+            Err(error) => {
+                tracing::error!(%error, "that this server is licensed again could not be kept; the next contact tries again");
+                return;
+            }
+        }
         hub.lives.start_anew();
     }
 }
