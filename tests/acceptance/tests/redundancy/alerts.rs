@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use harness::{Api, Fleet, FleetOptions, wait_for};
+use harness::{Api, Fleet, FleetOptions, Server, wait_for};
 use http_client::Method;
 use serde_json::{Value, json};
 
@@ -131,10 +131,17 @@ async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
 }
 
 /// Makes a program believe that it is another time.
-fn faketime() -> Option<String> {
+pub fn faketime() -> Option<String> {
     let folders = fs::read_dir("/usr/lib").ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let found = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|file| Path::exists(file))?;
     Some(found.display().to_string())
+}
+
+/// Has a server believe from its next start on that it is later.
+pub fn set_clock(server: &mut Server, library: &str, later: &str) {
+    for (name, value) in [("LD_PRELOAD", library), ("FAKETIME", later), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")] {
+        server.set_environment(name, Some(value));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,10 +154,7 @@ async fn a_server_whose_clock_is_three_seconds_ahead_is_told_once_and_named() {
     watch(&site.fleet.api(0), &["clock", "failed_over"], "file-1").await;
     site.fleet.in_step().await;
     assert!(site.fleet.servers[2].stop());
-    for (name, value) in [("LD_PRELOAD", library.as_str()), ("FAKETIME", "+3.0"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
-    {
-        site.fleet.servers[2].set_environment(name, Some(value));
-    }
+    set_clock(&mut site.fleet.servers[2], &library, "+3.0");
     site.fleet.servers[2].start();
     let alert = told(&site.fleet.api(0), "Clock of server pa-3 is wrong").await;
     let body = alert["body"].as_str().unwrap_or_default();

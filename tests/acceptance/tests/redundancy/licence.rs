@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use harness::{PASSWORD, wait_for};
+use harness::{Fleet, FleetOptions, PASSWORD, wait_for};
 use http_client::Method;
 use serde_json::json;
 
 use crate::{
+    alerts::{faketime, set_clock},
     id_of,
-    site::{ENDPOINTS, Site},
+    site::{DRIVER, ENDPOINTS, Site},
 };
 
 async fn says(site: &Site, server: usize, status: u16, words: &str) {
@@ -65,4 +66,44 @@ async fn a_server_that_is_told_that_it_is_not_licensed_sends_nothing_and_the_nex
     .await;
     site.ended_on(2, &after).await;
     assert_eq!(site.deliveries(&after), [0, 0, ENDPOINTS]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_without_its_primary_a_secondary_says_that_its_licence_is_not_proven_and_goes_on_sending() {
+    let Some(library) = faketime() else {
+        println!("SKIPPED a_month_without_its_primary_a_secondary_says_that_its_licence_is_not_proven: needs faketime");
+        return;
+    };
+    let (drivers, sections) = (vec!["plugin-skeleton"], "[replication]\nscrub_s = 1");
+    let mut fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::default() }).await;
+    let api = fleet.api(0);
+    api.enable(DRIVER, json!({})).await;
+    let endpoint = json!({"id": "file", "name": "File", "driver": DRIVER, "address": {"file": "1.txt"}});
+    api.post("/api/v1/endpoints", endpoint).await;
+    let message = json!({"title": "Page", "hold_seconds": 1});
+    api.post("/api/v1/notifications", json!({"id": "page", "name": "Page", "endpoints": ["file"], "message": message}))
+        .await;
+    fleet.in_step().await;
+    fleet.api(1).knows_endpoints(1).await;
+    let unproven = |text: &str| text.contains("the licence of this server is not proven any more");
+    assert!(!unproven(&fleet.api(1).get("/api/v1/status").await.to_string()));
+
+    fleet.servers[0].kill();
+    assert!(fleet.servers[1].stop());
+    set_clock(&mut fleet.servers[1], &library, "+31d");
+    fleet.servers[1].start();
+    let api = fleet.api(1);
+    wait_for("it says so", Duration::from_secs(60), || async {
+        let status = api.ask(Method::GET, "/api/v1/status", None).await.ok()?;
+        unproven(&status.text).then_some(())
+    })
+    .await;
+    let answer = api.post("/api/v1/notifications/page/send", json!({})).await;
+    let activation = answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}"));
+    wait_for("it goes on sending", Duration::from_secs(60), || async {
+        let sent = api.ask(Method::GET, "/api/v1/sent", None).await.ok()?.json;
+        let row = sent["rows"].as_array()?.iter().find(|row| row["activation"] == activation)?.clone();
+        (row["outcome"] == "success").then_some(())
+    })
+    .await;
 }
