@@ -1,7 +1,6 @@
 //! Endpoints, triggers and notifications: what is shown of them, and how they are written.
 
 use onealert_core::{
-    alert::ACTIVATOR,
     config::{Change, Config, Endpoint, Notification, Table, Trigger, canonical},
     ids::{DriverId, EndpointId, NotificationId, TriggerId},
 };
@@ -16,7 +15,7 @@ use onealert_web::{
 use serde::Serialize;
 
 use super::{
-    Answers,
+    Answers, activator,
     drivers::{description, schemas},
     redundancy::capital,
     secrets,
@@ -219,7 +218,7 @@ pub(super) async fn save_trigger(
     }
     named(&row.name)?;
     let mut problems = Vec::new();
-    let known = |driver: &DriverId| driver.as_str() == ACTIVATOR || config.drivers.contains_key(driver);
+    let known = |driver: &DriverId| activator::is(driver) || config.drivers.contains_key(driver);
     if let Some(driver) = row.driver.as_ref().filter(|driver| !known(driver)) {
         problems.push(FieldProblem::new("/driver", format!("{driver} is not an enabled driver; enable it first")));
     }
@@ -233,7 +232,8 @@ pub(super) async fn save_trigger(
         return Err(Problem::invalid(problems));
     }
     let present = config.triggers.get(&row.id);
-    if let Some(driver) = &row.driver {
+    // What this server watches for itself holds no secrets.
+    if let Some(driver) = row.driver.as_ref().filter(|driver| !activator::is(driver)) {
         let schema = secrets::described(driver, description(&answers.0, driver))?.trigger_schema;
         let kept = present.filter(|present| present.driver.as_ref() == Some(driver)).map(|present| &present.settings);
         let place = Row { table: Table::Triggers, key: row.id.as_str() };
