@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The bit of SIGTERM in the mask of signals that a process catches.
 const SIGTERM_BIT: u64 = 1 << 14;
 
-fn server(folder: &TempDir) -> Server {
-    // An address of this test's own, so that no port has to be drawn: the same one for all starts.
+/// A server alone, at an address that no other test has: `of` tells those of this file apart.
+fn server(folder: &TempDir, of: u32) -> Server {
     let number = std::process::id() % 60_000;
-    let free =
-        |last: &u32| TcpListener::bind(format!("127.{}.{}.{last}:7400", 9 + number / 250, 1 + number % 250)).is_ok();
-    let last = (1..250).find(free).expect("an address that nobody uses");
-    let address = format!("127.{}.{}.{last}", 9 + number / 250, 1 + number % 250);
+    let prefix = format!("127.{}.{}", 9 + number / 250, 1 + number % 250);
+    let mut all = (1..120).map(|last| format!("{prefix}.{}", 2 * last + of));
+    let address = all.find(|address| TcpListener::bind(format!("{address}:7400")).is_ok());
+    let address = address.expect("an address that nobody uses");
     let config = format!(
         "name = \"alone\"\ndata = \"data\"\n[listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\n\
          https = \"{address}:8443\"\n"
@@ -49,7 +49,7 @@ async fn ends_well(server: &mut Server, when: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_while_it_starts_ends_well_whenever_that_is() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = server(&folder);
+    let mut server = server(&folder, 0);
     for step in 0..50 {
         let after = Duration::from_millis(step * 20);
         let said = server.begin();
@@ -65,11 +65,14 @@ async fn a_server_that_is_asked_to_end_while_it_starts_ends_well_whenever_that_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_while_it_starts_anew_does_not_go_on_as_what_it_becomes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = server(&folder);
+    let mut server = server(&folder, 1);
     for step in 0..25 {
         let after = Duration::from_millis(step * 40);
         server.start();
-        let mut control = UnixStream::connect(folder.path().join("data/control")).expect("it takes orders");
+        let mut control = wait_for("it takes orders", PATIENCE, || async {
+            UnixStream::connect(folder.path().join("data/control")).ok()
+        })
+        .await;
         control.write_all(b"\"start_anew\"\n").expect("an order");
         let mut answer = String::new();
         BufReader::new(control).read_line(&mut answer).expect("an answer");
