@@ -31,8 +31,16 @@ pub enum FrameError {
         missing: usize,
     },
     /// The connection failed.
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Io(#[from] std::io::Error),
+}
+
+/// A server that is killed says no farewell. The TLS library explains that at length; an operator needs the fact.
+fn in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => String::from("the connection ended without a farewell"),
+        _ => error.to_string(),
+    }
 }
 
 /// Cuts bytes into frames of at most `limit` bytes.

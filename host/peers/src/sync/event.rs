@@ -123,7 +123,8 @@ impl fmt::Display for SyncEvent {
                  conflict report, and a whole copy follows"
             ),
             SyncEvent::Applied { position, changes } => {
-                write!(f, "{} changes applied, at {}", changes.len(), position.lsn)
+                let s = if changes.len() == 1 { "" } else { "s" };
+                write!(f, "{} change{s} applied, at {}", changes.len(), position.lsn)
             }
             SyncEvent::SnapshotBegun { position, rows, from_piece: 0 } => {
                 write!(f, "receiving a copy of {rows} rows at {}", position.lsn)
