@@ -2,6 +2,7 @@
 //! driver as its worker.
 
 use std::{
+    ffi::OsString,
     io::{IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -174,21 +175,21 @@ enum Command {
         #[command(subcommand)]
         command: DriverCommand,
     },
-    /// Run one driver; started by the server.
-    #[command(hide = true)]
-    DriverWorker {
-        /// The driver's library.
-        library: PathBuf,
-    },
+}
+
+/// The library that this process is started for as a driver's worker, by the server alone. Looked at before the commands of
+/// people are: there is a worker for each driver, and what reads commands need not be in the memory of each.
+fn role_of_a_worker(mut arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    (arguments.next()? == "driver-worker").then(|| arguments.next().map(PathBuf::from)).flatten()
 }
 
 fn main() -> ExitCode {
     let begun = Instant::now();
     process::give_back_large_pieces();
-    let arguments = Arguments::parse();
-    if let Command::DriverWorker { library } = &arguments.command {
-        return onealert_drivers::worker::main(library);
+    if let Some(library) = role_of_a_worker(std::env::args_os().skip(1)) {
+        return onealert_drivers::worker::main(&library);
     }
+    let arguments = Arguments::parse();
     // First of all: a server may be asked to end while it has hardly begun.
     let signals = match &arguments.command {
         Command::Run { .. } => match Signals::hear() {
@@ -299,7 +300,7 @@ async fn command(command: Command) -> Result<After, String> {
             commands::order(config.as_deref(), Order::Licence { secondaries }).await?
         }
         Command::Conflicts { config } => commands::conflicts(config.as_deref())?,
-        Command::Run { .. } | Command::DriverWorker { .. } | Command::Driver { .. } => return Ok(After::End),
+        Command::Run { .. } | Command::Driver { .. } => return Ok(After::End),
     };
     println!("{text}");
     Ok(After::End)

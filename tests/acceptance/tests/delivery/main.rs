@@ -4,6 +4,7 @@
 //! The bound is that of the specification: once, and once more for each crash, restart, cut and false suspicion since
 //! acceptance. What the other servers knew to be reached is not reached again at all.
 
+mod late;
 mod site;
 
 use site::{STROBES, Site};
