@@ -28,6 +28,7 @@ use crate::{
     intake::{self, Here},
     policy, retire,
     seal::{Row as SealedRow, Seal, Unopened},
+    trust,
 };
 
 /// How often pages get the live state at most, and at least.
@@ -124,6 +125,7 @@ impl Followers {
     /// Starts, replaces and stops workers, and tells them what to look after. Here secrets are opened; what has one that
     /// does not open is left alone, and everything else goes on.
     fn drivers(&self, config: &Config) {
+        self.hub.drivers.set_trust(trust::of(config));
         let seal = &self.hub.seal;
         let mut unopened = Vec::new();
         let desired = desired(seal, config, &mut unopened);

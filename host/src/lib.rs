@@ -5,7 +5,8 @@
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
 //! and [`beats`] (how servers are, for pages), [`alerts`] (what triggers tell of that), [`locality`] (the settings that are a
-//! server's own), [`seal`] (secrets), [`lock`] (a backup's key). The life of a server: [`life`] (where it stands),
+//! server's own), [`seal`] (secrets), [`trust`] (in driver files), [`lock`] (a backup's key). The life of a server: [`life`]
+//! (where it stands),
 //! [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line),
 //! [`rehearsal`] (drill and what if at the console). [`process`]: what it asks of the system.
 
@@ -52,6 +53,7 @@ pub mod seal;
 pub mod settings;
 pub mod signals;
 pub mod sound;
+pub mod trust;
 pub mod upkeep;
 pub mod world;
 

@@ -103,6 +103,8 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     /// Takes another version of a driver that is configured, from the driver folder. 422 at `/version`: no such file, or more than
     /// one; at `/confirm_downgrade`: it is older than the one in use and that was not confirmed.
     fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()>;
+    /// Changes who is trusted with driver files; gives the number of a key that was added, or the checksum of the file.
+    fn change_trust(&self, by: Actor, change: TrustChange) -> Answer<'_, String>;
     /// A request that a device made under the driver's path. Needs no login; the driver judges it.
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer>;
 

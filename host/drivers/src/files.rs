@@ -11,6 +11,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use crate::trust;
+
 /// SHA-256 of these bytes as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -51,6 +53,29 @@ impl Files {
         File::open(&self.folder)?.sync_all()?;
         self.arrived.send_modify(|count| *count += 1);
         Ok(sha)
+    }
+
+    /// Keeps the signature of a file beside it. Only one that was verified belongs here.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn put_signature(&self, sha256: &str, text: &str) -> io::Result<()> {
+        let path = self.signature_path(sha256);
+        if fs::read_to_string(&path).is_ok_and(|known| known == text) {
+            return Ok(());
+        }
+        let unfinished = self.folder.join(format!(".{sha256}{}.tmp", trust::ENDING));
+        fs::write(&unfinished, text)?;
+        fs::rename(&unfinished, &path)
+    }
+
+    /// The signature that is kept beside a file.
+    pub fn signature(&self, sha256: &str) -> Option<String> {
+        self.get(sha256).and_then(|_| fs::read_to_string(self.signature_path(sha256)).ok())
+    }
+
+    fn signature_path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.so{}", trust::ENDING))
     }
 
     /// Wakes whenever a file has come.

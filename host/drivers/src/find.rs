@@ -17,6 +17,7 @@ use crate::{
     files::Files,
     inspect::{Refusal, inspect},
     process::Worker,
+    trust::{self, Standing, Trust},
 };
 
 /// What was seen of a file the last time.
@@ -24,6 +25,8 @@ use crate::{
 struct Look {
     size: u64,
     modified: Option<SystemTime>,
+    /// The same of the signature beside it.
+    signature: Option<(u64, Option<SystemTime>)>,
 }
 
 struct Seen {
@@ -40,13 +43,14 @@ pub(crate) struct Finder {
     pub files: Files,
     pub worker: (PathBuf, Vec<String>),
     pub timings: Timings,
+    pub trust: watch::Receiver<Arc<Trust>>,
     pub found: watch::Sender<Vec<Found>>,
     pub described: Arc<std::sync::Mutex<BTreeMap<String, Description>>>,
     pub events: mpsc::UnboundedSender<DriverEvent>,
 }
 
 impl Finder {
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let hint = Arc::new(Notify::new());
         let mut watcher = watch_folder(&self.folder, &hint);
         let mut seen: BTreeMap<PathBuf, Seen> = BTreeMap::new();
@@ -56,6 +60,10 @@ impl Finder {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = hint.notified() => {}
+                Ok(()) = self.trust.changed() => {
+                    self.trust.mark_unchanged();
+                    seen.values_mut().for_each(|known| known.judged = false);
+                }
                 () = self.events.closed() => return,
             }
             // A folder that was removed and made again gives no hints any more.
@@ -76,7 +84,7 @@ impl Finder {
                 Some(known) => (known.look, known.since, known.judged) = (look, now, false),
                 None => {
                     let verdict = Verdict::Waiting("just found; waiting until it is complete".to_owned());
-                    let found = Found { file: path.clone(), sha256: None, manifest: None, verdict };
+                    let found = just_found(&path, verdict);
                     seen.insert(path, Seen { look, since: now, judged: false, found });
                 }
             }
@@ -110,8 +118,7 @@ impl Finder {
 
     /// Judges a file; says whether that is final while the file stays as it is.
     async fn judge(&self, path: &Path, unchanged: Duration) -> (Found, bool) {
-        let mut found =
-            Found { file: path.to_owned(), sha256: None, manifest: None, verdict: Verdict::Refused(String::new()) };
+        let mut found = just_found(path, Verdict::Refused(String::new()));
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -138,6 +145,7 @@ impl Finder {
                 return (found, true);
             }
         };
+        let id = inspected.manifest.id.clone();
         found.manifest = Some(inspected.manifest);
         let sha = match self.files.put(&bytes) {
             Ok(sha) => sha,
@@ -147,6 +155,28 @@ impl Finder {
             }
         };
         found.sha256 = Some(sha.clone());
+        // From here on code of the file would run.
+        found.signature = beside(path);
+        let trust = self.trust.borrow().clone();
+        match trust.judge(&id, &sha, &bytes, found.signature.as_deref()) {
+            Ok(standing) => {
+                // Whoever loads the file from the store judges it again, and needs the signature there.
+                let signature = found.signature.as_deref().filter(|_| matches!(standing, Standing::Signed(_)));
+                if let Some(Err(error)) = signature.map(|text| self.files.put_signature(&sha, text)) {
+                    found.verdict = Verdict::Refused(format!("its signature could not be kept: {error}"));
+                    return (found, false);
+                }
+                found.standing = Some(standing);
+            }
+            Err(why) if why.may_be_pinned() => {
+                found.verdict = Verdict::Unsigned(why.to_string());
+                return (found, true);
+            }
+            Err(why) => {
+                found.verdict = Verdict::Refused(why.to_string());
+                return (found, true);
+            }
+        }
         found.verdict = match self.describe(&sha).await {
             Ok(description) => Verdict::Ready(Box::new(description)),
             Err(why) => Verdict::Refused(why),
@@ -223,6 +253,25 @@ fn refuse_doubles(found: &mut [Found]) {
     }
 }
 
+fn just_found(path: &Path, verdict: Verdict) -> Found {
+    Found { file: path.to_owned(), sha256: None, manifest: None, signature: None, standing: None, verdict }
+}
+
+fn signature_of(library: &Path) -> PathBuf {
+    let mut name = library.as_os_str().to_owned();
+    name.push(trust::ENDING);
+    PathBuf::from(name)
+}
+
+/// The text of the signature file beside a library. One that is too long or no text is told as an empty one, which no
+/// signature is.
+fn beside(library: &Path) -> Option<String> {
+    let path = signature_of(library);
+    let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    let read = || (meta.len() <= trust::LONGEST).then(|| fs::read_to_string(&path).ok()).flatten();
+    Some(read().unwrap_or_default())
+}
+
 fn list(folder: &Path) -> BTreeMap<PathBuf, Look> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
     let look = |entry: fs::DirEntry| {
@@ -232,7 +281,8 @@ fn list(folder: &Path) -> BTreeMap<PathBuf, Look> {
             return None;
         }
         let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        let look = Look { size: meta.len(), modified: meta.modified().ok() };
+        let signature = fs::metadata(signature_of(&path)).ok().map(|meta| (meta.len(), meta.modified().ok()));
+        let look = Look { size: meta.len(), modified: meta.modified().ok(), signature };
         Some((path, look))
     };
     entries.filter_map(|entry| look(entry.ok()?)).collect()

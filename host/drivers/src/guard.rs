@@ -2,7 +2,7 @@
 //! happened. It never gives up: these are alarms.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     files::Files,
     now_ms,
     process::{Said, Worker},
+    trust::{Standing, Trust},
 };
 
 /// Lines of history kept for each driver.
@@ -32,10 +33,39 @@ const LINES: usize = 200;
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub files: Files,
+    pub trust: watch::Receiver<Arc<Trust>>,
+    /// Files whose signature was verified under the trust that is named, so that a restart reads no file.
+    pub proven: Arc<Mutex<BTreeMap<(String, String), Proven>>>,
     pub state: PathBuf,
     pub worker: (PathBuf, Vec<String>),
     pub timings: Timings,
     pub events: mpsc::UnboundedSender<DriverEvent>,
+}
+
+/// What was found of a file, and under which trust.
+pub(crate) type Proven = (Arc<Trust>, Standing);
+
+impl Surroundings {
+    /// Whether a file of the store may run as the driver `id`: judged by this server itself, whoever sent the file.
+    pub fn trusted(&self, id: &str, sha256: &str) -> Result<Standing, String> {
+        let (trust, key) = (self.trust.borrow().clone(), (id.to_owned(), sha256.to_owned()));
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((under, known)) = proven.get(&key)
+            && Arc::ptr_eq(under, &trust)
+        {
+            return Ok(known.clone());
+        }
+        let library = self.files.get(sha256).ok_or_else(|| not_here(sha256))?;
+        let bytes = std::fs::read(&library).map_err(|error| format!("{}: {error}", library.display()))?;
+        let beside = self.files.signature(sha256);
+        let standing = trust.judge(id, sha256, &bytes, beside.as_deref()).map_err(|why| why.to_string())?;
+        proven.insert(key, (trust, standing.clone()));
+        Ok(standing)
+    }
+}
+
+fn not_here(sha256: &str) -> String {
+    format!("its file {} is not on this server yet", short(sha256))
 }
 
 /// One driver's guard. Dropping it ends its worker.
@@ -197,9 +227,8 @@ impl Shared {
     async fn launch(self: &Arc<Self>, enabled: &Enabled, desired: &Desired) -> Result<Arc<Worker>, String> {
         let Surroundings { files, state, worker: program, timings, .. } = &self.around;
         let settings = enabled.settings.clone()?;
-        let library = files
-            .get(&enabled.sha256)
-            .ok_or_else(|| format!("its file {} is not on this server yet", short(&enabled.sha256)))?;
+        let library = files.get(&enabled.sha256).ok_or_else(|| not_here(&enabled.sha256))?;
+        self.around.trusted(&enabled.id, &enabled.sha256)?;
         let folder = state.join(&enabled.id);
         std::fs::create_dir_all(&folder).map_err(|error| format!("its folder {}: {error}", folder.display()))?;
         let (said, heard) = mpsc::unbounded_channel();
@@ -270,9 +299,10 @@ async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desi
     let mut ends: VecDeque<Instant> = VecDeque::new();
     let mut failures = 0;
     let mut last: Option<Held> = None;
-    let mut arrivals = shared.around.files.arrivals();
+    let (mut arrivals, mut trust) = (shared.around.files.arrivals(), shared.around.trust.clone());
     loop {
         arrivals.mark_unchanged();
+        trust.mark_unchanged();
         let (enabled, desired) = wants.borrow_and_update().clone();
         let version = enabled.version.clone();
         match start(&shared, Held { enabled, desired }, last.as_ref()).await {
@@ -321,8 +351,9 @@ async fn keep(shared: Arc<Shared>, mut wants: watch::Receiver<(Enabled, Arc<Desi
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
             () = shared.needed.notified() => {}
-            // A driver that waits for its file starts when that has come.
+            // A driver that waits for its file starts when that has come, and one that is not trusted when it is.
             _ = arrivals.changed() => {}
+            Ok(()) = trust.changed() => {}
             changed = wants.changed() => match changed {
                 Ok(()) => failures = 0,
                 Err(_) => return,
@@ -358,7 +389,7 @@ async fn serve(
     let first = timings.back_off.first().copied().unwrap_or_default();
     let mut again = (!is_wanted).then(|| Instant::now() + first);
     let mut refusals = 0;
-    let mut arrivals = shared.around.files.arrivals();
+    let (mut arrivals, mut trust) = (shared.around.files.arrivals(), shared.around.trust.clone());
     loop {
         tokio::select! {
             end = worker.ended() => return Some(end),
@@ -371,6 +402,7 @@ async fn serve(
                 refusals = 0;
             }
             _ = arrivals.changed(), if again.is_some() => {}
+            Ok(()) = trust.changed(), if again.is_some() => {}
             () = sleep_until(again.unwrap_or(look)), if again.is_some() => {}
             () = sleep_until(look) => {
                 look = Instant::now() + timings.ping;
@@ -386,6 +418,7 @@ async fn serve(
             }
         }
         arrivals.mark_unchanged();
+        trust.mark_unchanged();
         let (wanted, desired) = wants.borrow_and_update().clone();
         if wanted == held.enabled {
             again = None;

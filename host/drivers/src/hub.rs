@@ -20,6 +20,7 @@ use crate::{
     find::Finder,
     guard::{Guard, Surroundings},
     process::Worker,
+    trust::{Standing, Trust},
 };
 
 /// All drivers of this server. Cheap to clone.
@@ -34,6 +35,7 @@ struct Inner {
     described: Arc<Mutex<BTreeMap<String, Description>>>,
     guards: Mutex<BTreeMap<String, Guard>>,
     desired: Mutex<BTreeMap<String, Arc<Desired>>>,
+    trust: watch::Sender<Arc<Trust>>,
     health: Mutex<BTreeMap<String, EndpointStatus>>,
 }
 
@@ -49,8 +51,11 @@ impl Drivers {
         let (events, receiver) = mpsc::unbounded_channel();
         let (found, found_here) = watch::channel(Vec::new());
         let described: Arc<Mutex<BTreeMap<String, Description>>> = Arc::default();
+        let trust = watch::Sender::new(Arc::new(Trust::default()));
         let around = Surroundings {
             files: files.clone(),
+            trust: trust.subscribe(),
+            proven: Arc::default(),
             state: std::path::absolute(&config.state)?,
             worker: config.worker.clone(),
             timings: config.timings.clone(),
@@ -61,6 +66,7 @@ impl Drivers {
             files,
             worker: config.worker,
             timings: config.timings,
+            trust: trust.subscribe(),
             found,
             described: described.clone(),
             events,
@@ -72,6 +78,7 @@ impl Drivers {
             described,
             guards: Mutex::default(),
             desired: Mutex::default(),
+            trust,
             health: Mutex::default(),
         };
         Ok((Drivers { inner: Arc::new(inner) }, receiver))
@@ -87,6 +94,23 @@ impl Drivers {
         self.inner.described.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
     }
 
+    /// Says whose files may run from here on. Before the first word nothing may.
+    pub fn set_trust(&self, trust: Trust) {
+        self.inner.trust.send_if_modified(|held| {
+            let differs = **held != trust;
+            *held = Arc::new(trust);
+            differs
+        });
+    }
+
+    /// Why a file of the store may run as the driver `id`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn standing(&self, id: &str, sha256: &str) -> Result<Standing, String> {
+        self.inner.around.trusted(id, sha256)
+    }
+
     /// Says which drivers run from here on. Those that are missing are ended; those whose file or settings differ are
     /// replaced under way.
     pub fn set_enabled(&self, enabled: Vec<Enabled>) {
@@ -98,7 +122,7 @@ impl Drivers {
                 None => {
                     let desired = self.inner.desired.lock().unwrap_or_else(PoisonError::into_inner);
                     let desired = desired.get(&wanted.id).cloned().unwrap_or_default();
-                    self.learn(&wanted.sha256);
+                    self.learn(&wanted.id, &wanted.sha256);
                     guards.insert(wanted.id.clone(), Guard::start(self.inner.around.clone(), wanted, desired));
                 }
             }
@@ -107,12 +131,15 @@ impl Drivers {
 
     /// Asks a file of the store what it says of itself, if that is not known: it may have come from the primary and not
     /// lie in the folder.
-    fn learn(&self, sha256: &str) {
+    fn learn(&self, id: &str, sha256: &str) {
         if self.description(sha256).is_some() {
             return;
         }
-        let (inner, sha) = (self.inner.clone(), sha256.to_owned());
+        let (inner, id, sha) = (self.inner.clone(), id.to_owned(), sha256.to_owned());
         tokio::spawn(async move {
+            if inner.around.trusted(&id, &sha).is_err() {
+                return;
+            }
             let Some(library) = inner.around.files.get(&sha) else { return };
             if let Ok(description) = crate::find::describe(&inner.around.worker, &library, &inner.around.timings).await
             {
@@ -167,8 +194,9 @@ impl Drivers {
     ///
     /// # Errors
     /// The file is not here, or its code fails.
-    pub async fn check_settings(&self, sha256: &str, settings: Value) -> Result<Vec<Problem>, Failure> {
+    pub async fn check_settings(&self, id: &str, sha256: &str, settings: Value) -> Result<Vec<Problem>, Failure> {
         let around = &self.inner.around;
+        around.trusted(id, sha256).map_err(|why| Failure::new("not_trusted", why))?;
         let library = around.files.get(sha256);
         let library = library.ok_or_else(|| Failure::new("not_here", "the driver's file is not on this server"))?;
         let (said, _heard) = mpsc::unbounded_channel();

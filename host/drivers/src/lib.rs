@@ -1,7 +1,7 @@
 //! Hosts drivers: finds their files, judges them without running their code, runs each enabled one in a worker process of
 //! its own, and keeps that worker alive.
 //!
-//! Reading order: [`inspect`] judges bytes, [`files`] keeps them by content, [`find`] watches the folder; `load` and
+//! Reading order: [`inspect`] judges bytes, [`trust`] who vouches for them, [`files`] keeps them by content, [`find`] watches the folder; `load` and
 //! [`worker`] are the worker's side, [`process`] is the host's end of one worker (`outbox` its way there), [`guard`] keeps one driver running, and
 //! [`Drivers`] is what the rest of the server calls.
 
@@ -17,6 +17,7 @@ pub mod inspect;
 mod load;
 mod outbox;
 pub mod process;
+pub mod trust;
 pub mod worker;
 
 use std::{fmt, path::PathBuf, time::Duration};
@@ -99,6 +100,10 @@ pub struct Found {
     pub sha256: Option<String>,
     /// What it says of itself, once that could be read.
     pub manifest: Option<Manifest>,
+    /// The signature that lies beside it, if one does.
+    pub signature: Option<String>,
+    /// Why it may run, once that is known.
+    pub standing: Option<trust::Standing>,
     /// What is thought of it.
     pub verdict: Verdict,
 }
@@ -110,6 +115,8 @@ pub enum Verdict {
     Waiting(String),
     /// It cannot be used; names the file, what was expected and what was found.
     Refused(String),
+    /// Nobody vouches for it, so that none of its code has run. An administrator may pin it.
+    Unsigned(String),
     /// It can be used, and says this of itself.
     Ready(Box<Description>),
 }

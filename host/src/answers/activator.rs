@@ -29,6 +29,7 @@ pub(super) fn view(config: &Config) -> DriverView {
         built_in: true,
         enabled: true,
         version: Some(crate::product::version().to_string()),
+        trust: String::new(),
         update: None,
         other_versions: Vec::new(),
         state: State::Ok,

@@ -24,7 +24,7 @@ use onealert_web::{
 };
 use serde_json::Value;
 
-use super::{Answers, activator, configure, secrets, switch};
+use super::{Answers, activator, configure, redundancy::capital, secrets, switch, trust};
 use crate::hub::Hub;
 
 /// How long a driver may take to answer a device's request.
@@ -88,13 +88,23 @@ pub(super) async fn list(hub: &Hub) -> Result<Drivers, Problem> {
     let mut drivers: Vec<DriverView> = ids.iter().map(|id| view(hub, &config, &found, &theirs, id)).collect();
     drivers.push(activator::view(&config));
     drivers.sort_by_key(|view| view.name.to_lowercase());
-    Ok(Drivers { drivers, files: found.iter().map(file).collect() })
+    let files = found.iter().map(|found| file(&config, found)).collect();
+    Ok(Drivers { drivers, files, keys: trust::keys(&config), pins: trust::pins(&config) })
 }
 
-fn file(found: &Found) -> FoundFile {
+fn file(config: &Config, found: &Found) -> FoundFile {
     let name = Path::new(&found.file).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let (state, text) = match &found.verdict {
-        Verdict::Ready(_) => (State::Ok, "Can be used. It is not signed; enabling it pins this very file.".to_owned()),
+        Verdict::Ready(_) => {
+            let standing = found.standing.as_ref().zip(found.sha256.as_ref());
+            let words = standing.map(|(standing, sha256)| trust::words(config, sha256, standing));
+            (State::Ok, format!("Can be used. {}.", words.unwrap_or_default()))
+        }
+        Verdict::Unsigned(why) => {
+            let text =
+                "None of its code has run. Trust the key that signs it, or pin this file if you know where it is from.";
+            (State::Warning, format!("{}. {text}", capital(why)))
+        }
         Verdict::Waiting(text) => (State::Warning, text.clone()),
         Verdict::Refused(text) => (State::Bad, text.clone()),
     };
@@ -102,6 +112,8 @@ fn file(found: &Found) -> FoundFile {
         file: name,
         driver: found.manifest.as_ref().map(|manifest| DriverId::from(manifest.id.as_str())),
         version: found.manifest.as_ref().map(|manifest| manifest.version.to_string()),
+        sha256: found.sha256.clone(),
+        may_be_pinned: matches!(found.verdict, Verdict::Unsigned(_)),
         state,
         text,
     }
@@ -142,8 +154,12 @@ fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &Drive
         enabled,
         version: row
             .map(|row| row.version.clone())
-            .or(candidate.map(|(_, it)| it.manifest.version))
+            .or(candidate.as_ref().map(|(_, it)| it.manifest.version.clone()))
             .map(|v| v.to_string()),
+        trust: {
+            let in_use = row.map(|row| row.sha256.as_str());
+            trust::of_driver(hub, config, id, in_use.or(candidate.as_ref().map(|(sha256, _)| sha256.as_str())))
+        },
         update,
         other_versions: if row.is_some() { switch::others(found, config, id) } else { Vec::new() },
         state: worst.map_or(State::Ok, |server| server.state),
@@ -301,7 +317,7 @@ pub(super) async fn judge(
     if !problems.is_empty() {
         return Err(Problem::invalid(problems));
     }
-    let findings = hub.drivers.check_settings(sha256, settings).await;
+    let findings = hub.drivers.check_settings(id.as_str(), sha256, settings).await;
     let findings: Vec<Finding> = findings.map_err(|failure| Problem::new(422, "Not accepted", failure.to_string()))?;
     match findings.is_empty() {
         true => Ok(()),
@@ -337,7 +353,9 @@ pub(super) async fn save(
     let seen = if present.is_none() { Expect::Any } else { seen };
     let expected = configure::expect(Table::Drivers, id.as_str(), "driver", present, &seen)?;
     let what = format!("{} driver {id} {}", if row.enabled { "enabled" } else { "saved" }, row.version);
-    configure::write(answers, by, what, vec![Change::put(Table::Drivers, id.as_str(), &row)], expected).await
+    let signature = trust::signature(&hub.drivers.found(), &config, &row.sha256);
+    let changes = signature.into_iter().chain([Change::put(Table::Drivers, id.as_str(), &row)]).collect();
+    configure::write(answers, by, what, changes, expected).await
 }
 
 pub(super) async fn disable(answers: &Answers, by: Actor, id: DriverId) -> Result<(), Problem> {

@@ -18,6 +18,7 @@ mod sent_detail;
 mod servers;
 mod status;
 mod switch;
+mod trust;
 mod versions;
 
 use std::{net::IpAddr, sync::Arc};
@@ -131,6 +132,9 @@ impl Needs for Answers {
     }
     fn disable_driver(&self, by: Actor, id: DriverId) -> Answer<'_, ()> {
         Box::pin(async move { drivers::disable(self, by, id).await })
+    }
+    fn change_trust(&self, by: Actor, change: TrustChange) -> Answer<'_, String> {
+        Box::pin(async move { trust::change(self, by, change).await })
     }
     fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()> {
         Box::pin(async move { switch::switch(self, by, id, wanted).await })

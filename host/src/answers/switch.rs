@@ -10,7 +10,7 @@ use onealert_plugin_api::document::Description;
 use onealert_store::change::Expected;
 use onealert_web::needs::{Actor, DriverSwitch, FieldProblem, Problem};
 
-use super::{Answers, configure, drivers, secrets};
+use super::{Answers, configure, drivers, secrets, trust};
 use crate::{hub::Hub, seal::Row};
 
 /// The versions in the driver folder that could be used in place of the one in use, the newest first.
@@ -40,6 +40,7 @@ pub(super) async fn switch(answers: &Answers, by: Actor, id: DriverId, wanted: D
     let mut expected = vec![configure::as_it_is(Table::Drivers, id.as_str(), row)];
     let (mut changes, seen) = sealed_anew(hub, &config, &id, &described)?;
     expected.extend(seen);
+    changes.extend(trust::signature(&hub.drivers.found(), &config, &sha256));
     let row = Driver { name: described.manifest.name, version: to, sha256, settings, ..row.clone() };
     changes.push(Change::put(Table::Drivers, id.as_str(), &row));
     configure::write(answers, by, what, changes, expected).await
@@ -127,7 +128,14 @@ mod tests {
         }))
         .expect("a description");
         let verdict = Verdict::Ready(Box::new(described));
-        Found { file: PathBuf::from("a.so"), sha256: Some(sha256.to_owned()), manifest: Some(manifest), verdict }
+        Found {
+            file: PathBuf::from("a.so"),
+            sha256: Some(sha256.to_owned()),
+            manifest: Some(manifest),
+            signature: None,
+            standing: None,
+            verdict,
+        }
     }
 
     fn in_use(version: &str, sha256: &str) -> Driver {

@@ -1,5 +1,6 @@
 //! What the conformance tests share: driver libraries and the worker as files, and bytes that were changed on purpose.
 
+pub mod signer;
 pub mod site;
 
 use std::{

@@ -3,13 +3,15 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use onealert_drivers::{Config, DriverEvent, DriverStatus, Drivers, Enabled, Found, Timings, Verdict, files};
+use onealert_drivers::{
+    Config, DriverEvent, DriverStatus, Drivers, Enabled, Found, Timings, Verdict, files, trust::Trust,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
@@ -23,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Site {
     /// What is tested.
     pub drivers: Drivers,
+    trust: Mutex<Trust>,
     folder: TempDir,
     /// Kept open: without a listener the folder is no longer watched.
     _events: mpsc::UnboundedReceiver<DriverEvent>,
@@ -55,7 +58,7 @@ impl Site {
             },
         };
         let (drivers, events) = Drivers::start(config).expect("folders can be made");
-        Site { drivers, folder, _events: events }
+        Site { drivers, trust: Mutex::default(), folder, _events: events }
     }
 
     /// Puts a file into the driver folder as a careful tool does.
@@ -63,10 +66,33 @@ impl Site {
     /// # Panics
     /// The disk refuses.
     pub fn put(&self, name: &str, bytes: &[u8]) {
+        self.pin(bytes);
+        self.put_unsigned(name, bytes);
+    }
+
+    /// The same, while nobody vouches for it.
+    ///
+    /// # Panics
+    /// The disk refuses.
+    pub fn put_unsigned(&self, name: &str, bytes: &[u8]) {
         let path = self.folder.path().join("drivers").join(name);
-        let unfinished = path.with_extension("tmp");
+        let unfinished = path.with_file_name(format!(".{name}.tmp"));
         std::fs::write(&unfinished, bytes).expect("written");
         std::fs::rename(unfinished, path).expect("renamed");
+    }
+
+    /// Pins these bytes, as an administrator does.
+    pub fn pin(&self, bytes: &[u8]) {
+        self.trust(|trust| {
+            trust.pinned.insert(files::sha256(bytes));
+        });
+    }
+
+    /// Changes whose files may run.
+    pub fn trust(&self, change: impl FnOnce(&mut Trust)) {
+        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut trust);
+        self.drivers.set_trust(trust.clone());
     }
 
     /// Takes a file out of the driver folder.
@@ -92,7 +118,7 @@ impl Site {
             found.filter(|found| fits(&found.verdict)).ok_or_else(|| format!("{:?}", self.drivers.found()))
         });
         match found.await.verdict {
-            Verdict::Waiting(text) | Verdict::Refused(text) => text,
+            Verdict::Waiting(text) | Verdict::Unsigned(text) | Verdict::Refused(text) => text,
             Verdict::Ready(description) => format!("{} {}", description.manifest.id, description.manifest.version),
         }
     }
@@ -120,14 +146,24 @@ impl Site {
         }
     }
 
-    /// A row that enables the library with these bytes.
+    /// The same, while nobody vouches for the bytes.
+    ///
+    /// # Panics
+    /// The disk refuses.
+    pub fn unpinned_row(&self, id: &str, bytes: &[u8]) -> Enabled {
+        let sha256 = self.drivers.add_file(bytes).expect("kept");
+        Enabled { id: id.to_owned(), version: "0.1.0".to_owned(), sha256, settings: Ok(json!({})) }
+    }
+
+    /// A row that enables the library with these bytes, pinned.
     ///
     /// # Panics
     /// The disk refuses.
     pub fn row(&self, id: &str, bytes: &[u8], settings: Value) -> Enabled {
-        let sha256 = self.drivers.add_file(bytes).expect("kept");
-        assert_eq!(sha256, files::sha256(bytes), "the store names a file by its content");
-        Enabled { id: id.to_owned(), version: "0.1.0".to_owned(), sha256, settings: Ok(settings) }
+        self.pin(bytes);
+        let row = self.unpinned_row(id, bytes);
+        assert_eq!(row.sha256, files::sha256(bytes), "the store names a file by its content");
+        Enabled { settings: Ok(settings), ..row }
     }
 
     /// Begins an activation at one endpoint of a driver.

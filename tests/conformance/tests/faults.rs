@@ -200,6 +200,7 @@ async fn a_version_that_cannot_be_had_leaves_the_old_one_serving_even_when_that_
     let after = site.status(GOOD, |status| status.restarts == 1 && status.state == DriverState::Running).await;
     assert_eq!(after.version, "0.1.0", "it sends with what it has");
     site.begin(GOOD, "meanwhile", SHORT * 20).await.expect("it serves");
+    site.pin(&later);
     site.drivers.add_file(&later).expect("the file comes");
     let taken = site.status(GOOD, |status| status.version == "0.2.0" && status.state == DriverState::Running).await;
     assert_eq!(taken.last_error, None);

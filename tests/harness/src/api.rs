@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_client::{Client, HttpError, Limits, Method, Options, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::wait_for;
 
@@ -79,17 +79,30 @@ impl Api {
         self.good(Method::PUT, path, Some(body)).await
     }
 
-    /// Enables a driver with these settings, once the server has found it.
+    /// Enables a driver with these settings, once the server has found it. An unsigned file is pinned.
     ///
     /// # Panics
     /// It is not found in time, or refused.
     pub async fn enable(&self, driver: &str, settings: Value) {
         wait_for(&format!("the driver {driver} is found"), PATIENCE, || async {
             let drivers = self.get("/api/v1/drivers").await;
+            self.pin(driver).await;
             drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
         })
         .await;
         self.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+    }
+
+    /// Pins the driver's files in the driver folder that nobody signed: those that were just built.
+    ///
+    /// # Panics
+    /// The server refuses.
+    pub async fn pin(&self, driver: &str) {
+        let drivers = self.get("/api/v1/drivers").await;
+        let files = drivers["files"].as_array().cloned().unwrap_or_default();
+        for file in files.iter().filter(|file| file["driver"] == driver && file["may_be_pinned"] == true) {
+            self.post("/api/v1/driver-pins", json!({"sha256": file["sha256"]})).await;
+        }
     }
 
     /// Waits until the server has so many endpoints, and has heard well of each.

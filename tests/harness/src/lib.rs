@@ -13,7 +13,7 @@ mod server;
 
 pub use api::{Answer, Api};
 pub use build::{installer, library, onealert};
-pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD};
+pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD, put_driver};
 pub use lan::Lan;
 pub use relay::Network;
 pub use server::Server;

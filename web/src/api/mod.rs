@@ -7,6 +7,7 @@ mod general;
 mod openapi;
 pub mod redundancy;
 mod servers;
+mod trust;
 
 use std::{future::Future, pin::Pin};
 
@@ -91,7 +92,12 @@ async fn run(request: Request) -> Result<Reply, Problem> {
 
 /// Every operation, those of daily use first.
 fn routes() -> impl Iterator<Item = &'static Route> {
-    general::ROUTES.iter().chain(configuration::ROUTES).chain(redundancy::ROUTES).chain(servers::ROUTES)
+    general::ROUTES
+        .iter()
+        .chain(configuration::ROUTES)
+        .chain(trust::ROUTES)
+        .chain(redundancy::ROUTES)
+        .chain(servers::ROUTES)
 }
 
 /// The changing parts of a path that fits the pattern.

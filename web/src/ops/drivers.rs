@@ -54,6 +54,12 @@ impl Caller {
         self.needs.switch_driver(self.actor(), id, wanted).await
     }
 
+    /// Changes who is trusted with driver files.
+    pub async fn change_trust(&self, change: TrustChange) -> Result<String, Problem> {
+        self.require_change(Action::Configure)?;
+        self.needs.change_trust(self.actor(), change).await
+    }
+
     async fn judge_settings(&self, id: &DriverId, settings: &Value) -> Result<(), Problem> {
         let detail = self.needs.driver(id.clone()).await?;
         judge(&detail.settings_schema, settings, "", detail.etag.is_empty())

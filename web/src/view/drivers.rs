@@ -10,7 +10,7 @@ use onealert_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{LogLine, State};
+use super::{DriverKey, DriverPin, LogLine, State};
 
 /// Everything about drivers that is shown in the list.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -19,6 +19,10 @@ pub struct Drivers {
     pub drivers: Vec<DriverView>,
     /// Every file found in the driver folder, refused ones too.
     pub files: Vec<FoundFile>,
+    /// Keys that may sign driver files.
+    pub keys: Vec<DriverKey>,
+    /// Files that were pinned.
+    pub pins: Vec<DriverPin>,
 }
 
 /// A file of the driver folder, as judged without running its code.
@@ -31,7 +35,11 @@ pub struct FoundFile {
     pub driver: Option<DriverId>,
     /// Its version, when that could be read.
     pub version: Option<String>,
-    /// Ok: can be used. Bad: refused.
+    /// SHA-256 of its bytes, once it was read.
+    pub sha256: Option<String>,
+    /// Nobody vouches for it, and an administrator may pin it.
+    pub may_be_pinned: bool,
+    /// Ok: can be used. Warning: waits for its end, or for trust. Bad: refused.
     pub state: State,
     /// The verdict: what it is, or what was expected, what was found, and what to do.
     pub text: String,
@@ -53,6 +61,8 @@ pub struct DriverView {
     pub enabled: bool,
     /// The version in use, or the version found when it is not enabled.
     pub version: Option<String>,
+    /// Who vouches for its file: a key, or who pinned it.
+    pub trust: String,
     /// The newest version found in the driver folder, when it is higher than the one in use.
     pub update: Option<String>,
     /// The versions in the driver folder that can be used in place of the one in use, the newest first.

@@ -7,6 +7,7 @@ mod rows;
 mod sent;
 mod servers;
 mod status;
+mod trust;
 mod versions;
 mod who;
 
@@ -17,5 +18,6 @@ pub use rows::*;
 pub use sent::*;
 pub use servers::*;
 pub use status::*;
+pub use trust::*;
 pub use versions::*;
 pub use who::*;

@@ -15,5 +15,6 @@ mod servers;
 mod signing_in;
 mod status_url;
 mod support;
+mod trust;
 #[path = "../world/mod.rs"]
 mod world;

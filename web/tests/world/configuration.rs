@@ -178,6 +178,29 @@ pub fn switch_driver(state: &mut Inner, by: &Actor, id: &DriverId, wanted: &Driv
     Ok(())
 }
 
+pub fn change_trust(state: &mut Inner, by: &Actor, change: TrustChange) -> Result<String, Problem> {
+    let wrong = |field: &str| Problem::invalid(vec![FieldProblem::new(field, "is not right")]);
+    match change {
+        TrustChange::AddKey(key) if key.key.len() != 56 => Err(wrong("/key")),
+        TrustChange::AddKey(NewDriverKey { name, prefixes, .. }) => {
+            let id = "00000000000000AA".to_owned();
+            state.trusted.push(DriverKey { id: id.clone(), name, prefixes, by: by.user.to_string(), at: Wall(0) });
+            Ok(id)
+        }
+        TrustChange::RemoveKey(id) => {
+            state.trusted.retain(|key| key.id != id);
+            Ok(id)
+        }
+        TrustChange::Pin(DriverFile { sha256 }) => {
+            let file = state.files.iter_mut().find(|file| file.may_be_pinned && file.sha256.as_ref() == Some(&sha256));
+            let file = file.ok_or_else(|| wrong("/sha256"))?;
+            (file.may_be_pinned, file.state) = (false, State::Ok);
+            Ok(sha256)
+        }
+        TrustChange::Unpin(sha256) => Ok(sha256),
+    }
+}
+
 pub fn save_driver(
     state: &mut Inner,
     by: &Actor,

@@ -41,6 +41,7 @@ pub struct Inner {
     pub drivers: BTreeMap<DriverId, DriverDetail>,
     pub stored_settings: BTreeMap<DriverId, Value>,
     pub files: Vec<FoundFile>,
+    pub trusted: Vec<DriverKey>,
     pub log: Vec<LogLine>,
     pub local: LocalSettings,
     /// The login that phones obey.

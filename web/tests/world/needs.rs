@@ -144,7 +144,8 @@ impl Needs for World {
     fn drivers(&self) -> Answer<'_, Drivers> {
         self.look(|state| {
             let drivers = state.drivers.values().map(|detail| detail.view.clone()).collect();
-            Ok(Drivers { drivers, files: state.files.clone() })
+            let (files, keys, pins) = (state.files.clone(), state.trusted.clone(), Vec::new());
+            Ok(Drivers { drivers, files, keys, pins })
         })
     }
     fn driver(&self, id: DriverId) -> Answer<'_, DriverDetail> {
@@ -174,6 +175,9 @@ impl Needs for World {
     }
     fn switch_driver(&self, by: Actor, id: DriverId, wanted: DriverSwitch) -> Answer<'_, ()> {
         self.configure(|state| configuration::switch_driver(state, &by, &id, &wanted))
+    }
+    fn change_trust(&self, by: Actor, change: TrustChange) -> Answer<'_, String> {
+        self.configure(|state| configuration::change_trust(state, &by, change))
     }
     fn driver_http(&self, id: DriverId, request: DeviceRequest) -> Answer<'_, DeviceAnswer> {
         self.act(|state| {

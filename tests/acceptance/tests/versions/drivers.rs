@@ -36,6 +36,7 @@ fn put_later_version(site: &Site) {
 async fn switch(site: &Site, version: &str, confirm: bool) -> (u16, String) {
     let api = site.fleet.api(0);
     wait_for("the version is offered", PATIENCE, || async {
+        api.pin(DRIVER).await;
         let driver = api.get(&format!("/api/v1/drivers/{DRIVER}")).await;
         driver["view"]["other_versions"].as_array()?.iter().any(|other| other == version).then_some(())
     })

@@ -29,6 +29,7 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         built_in: false,
         enabled: true,
         version: Some("0.1.0".to_owned()),
+        trust: "Signed by key 00000000000000AA".to_owned(),
         update: None,
         other_versions: Vec::new(),
         state: State::Ok,
@@ -136,6 +137,8 @@ pub fn files() -> Vec<FoundFile> {
         file: file.to_owned(),
         driver: driver.map(DriverId::from),
         version: version.map(str::to_owned),
+        sha256: driver.map(|_| "ab".repeat(32)),
+        may_be_pinned: state == State::Warning,
         state,
         text: text.to_owned(),
     };
@@ -150,6 +153,7 @@ pub fn files() -> Vec<FoundFile> {
             State::Bad,
             "Speaks contract 3.0; this server offers 1.0. Install a version of the driver for contract 1.",
         ),
+        file("libbell.so", Some("com.bell"), Some("1.0.0"), State::Warning, "Signature missing"),
         file(
             "notes.so",
             None,

@@ -47,6 +47,7 @@ pub fn empty() -> Inner {
         drivers: BTreeMap::new(),
         stored_settings: BTreeMap::new(),
         files: Vec::new(),
+        trusted: Vec::new(),
         log: Vec::new(),
         phones: Some(("paging".to_owned(), "p&ss w=rd 100%".to_owned())),
         local: LocalSettings { multicast_address: String::new(), network_interface: "auto".to_owned() },
