@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -13,9 +14,10 @@ use onealert_core::{
     ids::{DriverId, EpochId, GroupId, ServerId},
     life::{Deed, Life},
     members,
+    replicate::SyncHello,
 };
 use onealert_drivers::{DriverEvent, Enabled};
-use onealert_peers::{Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
+use onealert_peers::{Asker, Mesh, PeerAddress, Publisher, Roster, RosterEntry, Subscriber};
 use onealert_plugin_api::document::{Desired, Event, Failure, Outcome, Target, TriggerAnswer, TriggerEvent, Watch};
 use onealert_web::needs::State;
 use serde_json::Value;
@@ -39,6 +41,8 @@ const HEALTH: Duration = Duration::from_secs(5);
 const LOOP_TURNS: Duration = Duration::from_millis(250);
 /// How often a missing driver file is asked for again.
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
+/// How long the primary may take to send one before others are asked.
+const FETCH_MOST: Duration = Duration::from_secs(60);
 
 /// What follows the configuration.
 pub struct Followers {
@@ -166,39 +170,77 @@ impl Followers {
         }
     }
 
-    /// Files of enabled drivers that are not on this server.
+    /// Files of enabled drivers that are not on this server. One that is out of service needs none.
     fn missing(&self, config: &Config) -> Vec<String> {
-        // A primary has nobody to fetch from, and a server out of service needs none.
-        let fetches = self.hub.may(Deed::Follow).is_ok();
+        let fetches = self.hub.may(Deed::Send).is_ok();
         let enabled = config.drivers.values().filter(|row| fetches && row.enabled);
         enabled.map(|row| row.sha256.clone()).filter(|sha| self.hub.drivers.file(sha).is_none()).collect()
     }
 
-    /// Fetches missing files from the primary, again and again; returns when one has come.
+    /// Fetches missing files from the other servers, again and again; returns when one has come.
     async fn fetch(&self, missing: Vec<String>) {
-        let (Some(subscriber), false) = (&self.subscriber, missing.is_empty()) else {
+        if missing.is_empty() {
             return std::future::pending().await;
-        };
+        }
         loop {
             for sha in &missing {
                 let into = self.hub.settings.data.join(format!("incoming-{sha}.so"));
-                let fetched = match subscriber.fetch(sha, &into).await {
-                    Ok(path) => std::fs::read(&path).and_then(|bytes| {
+                let kept = |path: PathBuf| {
+                    let kept = std::fs::read(&path).and_then(|bytes| {
                         std::fs::remove_file(&path)?;
                         self.hub.drivers.add_file(&bytes)
-                    }),
-                    Err(error) => Err(std::io::Error::other(error.to_string())),
+                    });
+                    kept.map_err(|error| error.to_string())
                 };
-                match fetched {
-                    Ok(_) => {
-                        self.hub.sync_log.push(State::Ok, "drivers", format!("fetched driver file {sha}"));
+                match self.fetch_one(sha, &into).await.and_then(|(from, path)| kept(path).map(|_| from)) {
+                    Ok(from) => {
+                        self.hub.sync_log.push(State::Ok, "drivers", format!("fetched driver file {sha} from {from}"));
                         return;
                     }
-                    Err(error) => tracing::warn!(%error, "a driver file could not be fetched from the primary"),
+                    Err(error) => {
+                        tracing::warn!(%error, "driver file {sha} could not be fetched; it is asked for again")
+                    }
                 }
             }
             tokio::time::sleep(FETCH_AGAIN).await;
         }
+    }
+
+    /// One file: from the primary over the connection that stands, or else from any other server. Gives from whom.
+    async fn fetch_one(&self, sha: &str, into: &Path) -> Result<(String, PathBuf), String> {
+        let mut reasons = Vec::new();
+        if let (Some(subscriber), Ok(())) = (&self.subscriber, self.hub.may(Deed::Follow)) {
+            match tokio::time::timeout(FETCH_MOST, subscriber.fetch(sha, into)).await {
+                Ok(Ok(path)) => return Ok(("the primary".to_owned(), path)),
+                Ok(Err(error)) => reasons.push(error.to_string()),
+                Err(_) => reasons.push("the primary did not send it in time".to_owned()),
+            }
+        }
+        let asker = Asker {
+            identity: self.hub.identity.clone(),
+            roster: self.roster.clone(),
+            hello: SyncHello {
+                server: self.hub.server,
+                incarnation: self.hub.incarnation,
+                versions: self.hub.versions(),
+                position: None,
+                lineage: Vec::new(),
+                newest: Vec::new(),
+            },
+            login: None,
+            heartbeat: Duration::from_millis(self.hub.settings.timing.heartbeat_ms),
+        };
+        let config = self.hub.config();
+        for row in config.servers.values().filter(|row| row.id != self.hub.server && !row.deprovisioned) {
+            match asker.fetch(&PeerAddress { id: row.id, address: row.mesh.clone() }, sha, into).await {
+                Ok(path) => return Ok((row.name.clone(), path)),
+                Err(reason) => reasons.push(format!("{}: {reason}", row.name)),
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push("there is no other server; put the file into the driver folder".to_owned());
+        }
+        Err(reasons.join("; "))
     }
 }
 

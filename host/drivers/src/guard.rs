@@ -65,7 +65,7 @@ impl Surroundings {
 }
 
 fn not_here(sha256: &str) -> String {
-    format!("its file {} is not on this server yet", short(sha256))
+    format!("its file {} is not on this server yet; the others are asked for it", short(sha256))
 }
 
 /// One driver's guard. Dropping it ends its worker.

@@ -236,7 +236,10 @@ fn words(status: &onealert_drivers::DriverStatus, row: &Driver) -> (State, Strin
         DriverState::Running => (State::Ok, "Runs".to_owned()),
         DriverState::Starting => (State::Warning, "Starting".to_owned()),
         DriverState::Degraded => (State::Bad, format!("Ends again and again, tried at every activation: {last}")),
-        DriverState::Failed => (State::Bad, status.last_error.clone().unwrap_or_else(|| last.to_owned())),
+        DriverState::Failed => {
+            let why = status.last_error.as_deref().unwrap_or(last);
+            (State::Bad, format!("Version {} is configured and does not run here: {why}", row.version))
+        }
         DriverState::Stopped => (State::Bad, "Stopped".to_owned()),
     }
 }

@@ -136,3 +136,59 @@ fn replace(path: &Path, bytes: &[u8]) {
     fs::write(&unfinished, bytes).expect("the file");
     fs::rename(&unfinished, path).expect("the file");
 }
+
+/// Takes every file of the driver away from a server that is stopped, as a disk that was restored without it does.
+fn lose(site: &Site, server: usize) {
+    let folder = site.fleet.folder().join(&site.fleet.servers[server].name).join("data/driver-store");
+    fs::remove_dir_all(folder).expect("the driver store");
+    if server == 0 {
+        for entry in fs::read_dir(site.fleet.drivers()).expect("the driver folder") {
+            fs::remove_file(entry.expect("an entry").path()).expect("a driver file");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_lost_a_drivers_file_has_it_from_a_secondary_after_its_restart() {
+    let mut site = site().await;
+    let before = store(&site, 0);
+    site.fleet.servers[0].stop();
+    lose(&site, 0);
+    site.fleet.servers[0].start();
+    site.driver_on(0, |driver| driver["state"] == "ok" && driver["version"] == BUILT).await;
+    assert_eq!(store(&site, 0), before, "the same file");
+    let log = site.fleet.api(0).get("/api/v1/logs/sync?limit=500").await.to_string();
+    assert!(log.contains("from pa-2"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_cannot_run_is_remembered_with_its_version_and_the_reason_across_a_restart() {
+    let mut site = site().await;
+    for server in [0, 1] {
+        site.fleet.servers[server].stop();
+    }
+    for server in [0, 1] {
+        lose(&site, server);
+    }
+    for server in [0, 1] {
+        site.fleet.servers[server].start();
+    }
+    let says = format!("Version {BUILT} is configured and does not run here: its file ");
+    for server in [0, 1] {
+        let driver = site.driver_on(server, |driver| driver["state"] == "bad").await;
+        let text = driver["text"].as_str().unwrap_or_default();
+        assert!(text.starts_with(&says) && text.contains("is not on this server yet"), "{server}: {text}");
+        let status = site.fleet.api(server).get("/api/v1/status").await;
+        assert!(status["attention"].to_string().contains("is configured and does not run here"), "{status}");
+    }
+    let api = site.fleet.api(0);
+    let all = api.get("/api/v1/drivers").await["drivers"].as_array().cloned().unwrap_or_default();
+    let shown = all.into_iter().find(|one| one["id"] == DRIVER).expect("it is configured");
+    assert_eq!((&shown["id"], &shown["enabled"], &shown["version"]), (&json!(DRIVER), &json!(true), &json!(BUILT)));
+    assert!(shown["text"].as_str().is_some_and(|text| text.contains("does not run")), "{shown}");
+    // Its file comes back: nobody does anything else.
+    harness::put_driver(&site.fleet.drivers(), &library("plugin-skeleton"));
+    for server in [0, 1] {
+        site.driver_on(server, |driver| driver["state"] == "ok" && driver["version"] == BUILT).await;
+    }
+}
