@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use devices::{AlgoConfig, AlgoSim};
 use harness::{Fleet, FleetOptions, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::site::{ALGO, PATIENCE};
 
@@ -52,16 +52,15 @@ async fn a_speaker_that_is_away_when_a_page_begins_joins_it_when_it_is_back() {
     assert!(!away.heard().contains_key(&1) || away.heard()[&1].ms == 0, "nothing is sent to the one that is away");
     away.revive();
     assert!(hears(&away).await, "it joins what plays");
-    api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
-    let sent = wait_for("the record is there", PATIENCE, || async {
-        let row = api.get(&format!("/api/v1/sent/{activation}")).await;
-        (row["endpoints"].as_array()?.len() == 2).then_some(row)
+    let after = |sent: &Value, id: &str| {
+        let row = sent["endpoints"].as_array()?.iter().find(|row| row["endpoint"] == id)?;
+        row["after_ms"].as_u64()
+    };
+    let (first, second) = wait_for("both are told to have it, and when", PATIENCE, || async {
+        let sent = api.get(&format!("/api/v1/sent/{activation}")).await;
+        after(&sent, "here").zip(after(&sent, "away"))
     })
     .await;
-    let after = |id: &str| {
-        let endpoints = sent["endpoints"].as_array().expect("a list");
-        let row = endpoints.iter().find(|row| row["endpoint"] == id).expect("it was meant");
-        row["after_ms"].as_u64().unwrap_or_else(|| panic!("{id} was reached: {sent}"))
-    };
-    assert!(after("away") > after("here"), "{sent}");
+    assert!(second > first, "the one that was away had it after {second} ms, the other after {first} ms");
+    api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
 }

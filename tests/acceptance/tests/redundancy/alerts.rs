@@ -104,12 +104,7 @@ async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
     let fleet = Fleet::start(FleetOptions { servers: 2, drivers, ..FleetOptions::default() }).await;
     let api = fleet.api(0);
     for (driver, settings) in [(crate::site::DRIVER, json!({})), (FAULTY, json!({"fault": "begin_exits"}))] {
-        wait_for("the drivers are found", PATIENCE, || async {
-            let found = api.get("/api/v1/drivers").await;
-            found["drivers"].as_array()?.iter().any(|it| it["id"] == driver).then_some(())
-        })
-        .await;
-        api.post(&format!("/api/v1/drivers/{driver}/enable"), settings).await;
+        api.enable(driver, settings).await;
     }
     let good = json!({"id": "good", "name": "Good", "driver": crate::site::DRIVER, "address": {"file": "1.txt"}});
     api.post("/api/v1/endpoints", good).await;
