@@ -123,7 +123,8 @@ impl<F: FnMut(&Live) -> Option<String>> Going<F> {
         }
     }
 
-    /// An open page counts as use of its session. Signed out, made inactive or given another role: the stream ends, and the page asks again.
+    /// An open page counts as use of its session. Signed out, made inactive or given another role: the stream ends, and the
+    /// page asks again.
     fn may_look(&self) -> bool {
         let account = &self.caller.account;
         let signed_in = self.caller.token.as_ref().is_none_or(|token| self.site.sessions.user(token).is_some());

@@ -37,7 +37,8 @@ impl Node {
             return;
         };
         // A timed event has the same first owner on every server, whatever each believes: where that server is down, held or
-        // leaving, or has other drivers, the next one takes over, and two beliefs can differ without two servers starting as equals.
+        // leaving, or has other drivers, the next one takes over, and two beliefs can differ without two servers starting as
+        // equals.
         let owner =
             if content.due.is_some() { first } else { self.would_own_with(group, &content.needs).unwrap_or(me) };
         let stopped = self.stopped_early.contains_key(&content.key);

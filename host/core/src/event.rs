@@ -91,8 +91,8 @@ pub enum Input {
     },
     /// The operator or a signal asks this server to stop sending in good order.
     Drain,
-    /// This server was deprovisioned, is left out by the licence, or holds an unpromoted backup: it delivers nothing, keeps nothing for
-    /// others and takes nothing over from here on (invariant I12). There is no way back but another start.
+    /// This server was deprovisioned, is left out by the licence, or holds an unpromoted backup: it delivers nothing, keeps
+    /// nothing for others and takes nothing over from here on (invariant I12). There is no way back but another start.
     Retire,
     /// The moment that `Node::next_wake` named has come, or simply some time has passed. `late` is how much later than
     /// asked the shell's loop ran; the shell must have handed over every waiting message first.

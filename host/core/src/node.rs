@@ -297,7 +297,8 @@ impl Node {
     }
 
     /// The members of the run's group that may confirm: up (held ones included), and neither this server nor leaving. Those
-    /// outside of it too that were asked because none of them did. Where a server outside the group has nobody of it, everybody who is up: another such server may have got the same event.
+    /// outside of it too that were asked because none of them did. Where a server outside the group has nobody of it,
+    /// everybody who is up: another such server may have got the same event.
     pub(crate) fn confirmers<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = ServerId> + 'a {
         let me = self.identity.server;
         let group = run.known.content.group.iter().copied().chain(self.stand_ins(run));

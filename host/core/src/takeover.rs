@@ -85,8 +85,9 @@ impl Node {
     }
 
     /// Whether a silent server is heard by another that is up: then the link between the two of us is cut, and it goes on
-    /// with what it runs, and rings the bells that are its own. Without this, two servers that both reach a third would take a page from each other for as long
-    /// as it lasts, each learning through the third that the other, believed down, has claimed it.
+    /// with what it runs, and rings the bells that are its own. Without this, two servers that both reach a third would take
+    /// a page from each other for as long as it lasts, each learning through the third that the other, believed down, has
+    /// claimed it.
     pub fn is_heard_by_others(&self, id: ServerId) -> bool {
         let silent = self.peers.get(&id).is_some_and(|peer| peer.fell_silent());
         silent && self.peers.values().any(|peer| peer.id != id && peer.lives() && peer.hears.contains(&id))

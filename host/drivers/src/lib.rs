@@ -1,9 +1,9 @@
 //! Hosts drivers: finds their files, judges them without running their code, runs each enabled one in a worker process of
 //! its own, and keeps that worker alive.
 //!
-//! Reading order: [`inspect`] judges bytes, [`trust`] who vouches for them, [`files`] keeps them by content, [`find`] watches the folder; `load` and
-//! [`worker`] are the worker's side, [`process`] is the host's end of one worker (`outbox` its way there), [`guard`] keeps one driver running, and
-//! [`Drivers`] is what the rest of the server calls.
+//! Reading order: [`inspect`] judges bytes, [`trust`] who vouches for them, [`files`] keeps them by content, [`find`] watches
+//! the folder; `load` and [`worker`] are the worker's side, [`process`] is the host's end of one worker (`outbox` its way
+//! there), [`guard`] keeps one driver running, and [`Drivers`] is what the rest of the server calls.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
