@@ -12,7 +12,7 @@ use std::{
 
 use onealert_core::{
     activation::{Content, EndpointState},
-    effect::{Ended, HaltReason, Notice, Output, Record, Refusal, Rehearsed, Ticket},
+    effect::{Ended, HaltReason, Haste, Notice, Output, Record, Refusal, Rehearsed, Ticket},
     event::{Input, LinkSeen, Policy, StopWhat},
     ids::{ActivationId, ServerId},
     node::Node,
@@ -94,8 +94,8 @@ pub struct Taken {
 pub trait World: Send {
     /// Sends to a peer, if a connection stands.
     fn send(&mut self, to: ServerId, message: PeerMessage);
-    /// Writes durably and says so by [`Happened::Persisted`].
-    fn persist(&mut self, ticket: Ticket, record: Record);
+    /// Writes, as soon as it is wanted, and says so by [`Happened::Persisted`].
+    fn persist(&mut self, ticket: Ticket, record: Record, haste: Haste);
     /// Starts a delivery.
     fn deliver(&mut self, order: Order);
     /// Ends a delivery.
@@ -309,7 +309,7 @@ impl<W: World> Driver<W> {
                     }
                 }
                 Output::Send { to, message } => self.world.send(to, message),
-                Output::Persist { ticket, record } => self.world.persist(ticket, record),
+                Output::Persist { ticket, record, haste } => self.world.persist(ticket, record, haste),
                 Output::Deliver { activation, attempt, content, states, listen_first } => {
                     let age = self.node.age(activation).map_or(Duration::ZERO, |age| Duration::from_micros(age.0));
                     let accepted = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);

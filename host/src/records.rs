@@ -29,8 +29,9 @@ impl Records {
         Records { me, store: Arc::new(store), grown: watch::Sender::new(0) }
     }
 
-    /// Writes the record of an activation that has ended. Durable when it returns, as the core asks: that an activation has
-    /// ended is told to nobody before its record is safe.
+    /// Writes the record of an activation that has ended, as the core asks: that an activation has ended is told to nobody
+    /// before it is recorded. The disk is not waited for: the end itself is made durable, and what power loss takes of the
+    /// records is found out at the next start.
     pub fn ended(&self, record: &Ended) {
         match append(&self.store, self.me, std::slice::from_ref(record)) {
             Ok(()) => self.grown.send_modify(|count| *count += 1),
@@ -39,7 +40,8 @@ impl Records {
         }
     }
 
-    /// Writes the records of activations that this server ended but died before recording.
+    /// Writes the records of activations that this server ended and that the log lacks, because it died, or lost power, too
+    /// early.
     ///
     /// # Errors
     /// The log cannot be read or written.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onealert_core::{
-    effect::{Ended, HaltReason, Notice, Record, Rehearsed, Ticket},
+    effect::{Ended, HaltReason, Haste, Notice, Record, Rehearsed, Ticket},
     ids::{ActivationId, ServerId},
     peer_message::PeerMessage,
     view::ClockLevel,
@@ -49,8 +49,8 @@ impl World for Outside {
         self.mesh.send(to, &message);
     }
 
-    fn persist(&mut self, ticket: Ticket, record: Record) {
-        if let Err(error) = self.writer.write(ticket, record) {
+    fn persist(&mut self, ticket: Ticket, record: Record, haste: Haste) {
+        if let Err(error) = self.writer.write(ticket, record, haste) {
             let _ = self.report.send(Happened::PersistFailed(ticket, error.to_string()));
         }
     }

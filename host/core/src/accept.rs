@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     activation::Content,
-    effect::{Notice, Output, Refusal, Ticket},
+    effect::{Haste, Notice, Output, Refusal, Ticket},
     ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     node::Node,
@@ -99,13 +99,13 @@ impl Node {
                 let reason = Refusal::NotStored(reason.clone());
                 self.out.push(Output::Refused { ticket: waiter.ticket, reason });
             }
-            self.forget(id);
+            self.forget(id, Haste::Now);
             return;
         }
         let first = ready.iter().any(|waiter| !waiter.duplicate);
         if degraded && first && !run.known.degraded {
             run.known.degraded = true;
-            self.persist(id);
+            self.write(id, Haste::Now);
             let real = self.runs[&id].known.content.drill.is_none();
             if !alone && real {
                 self.out.push(Output::Notice(Notice::Degraded { activation: id }));

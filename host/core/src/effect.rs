@@ -44,12 +44,14 @@ pub enum Output {
         /// What.
         message: PeerMessage,
     },
-    /// Write durably, then say [`crate::event::Input::Persisted`]. Writes of one activation replace each other.
+    /// Write, then say [`crate::event::Input::Persisted`]. Writes of one activation replace each other.
     Persist {
         /// Names the write.
         ticket: Ticket,
         /// What.
         record: Record,
+        /// What the answer to it means.
+        haste: Haste,
     },
     /// Deliver to these endpoints, and report by `Progress` and `DeliveryEnded`. Given at most once per attempt.
     Deliver {
@@ -135,6 +137,17 @@ pub enum HaltReason {
     Expired,
     /// This server was deprovisioned.
     Retired,
+}
+
+/// How soon a write has to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// Nobody waits for it: it is answered when it survives the end of the process, and has to survive power loss within
+    /// about a second. What power loss takes is known to the other servers, which are asked before anything is resumed
+    /// (rule 8); where all of them lose it at once, endpoints may be reached a second time.
+    Soon,
+    /// Something is promised on the strength of it: it is answered when it survives power loss.
+    Now,
 }
 
 /// What is kept durable. A restart gives all of them back to `Node::new`.

@@ -40,7 +40,7 @@ pub enum Input {
         /// What was seen.
         seen: LinkSeen,
     },
-    /// The disk confirmed a [`crate::effect::Output::Persist`]: it survives power loss.
+    /// The disk confirmed a [`crate::effect::Output::Persist`]: it survives what its [`crate::effect::Haste`] says.
     Persisted {
         /// Which write.
         ticket: Ticket,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     alive::Peer,
-    effect::{Output, Ticket},
+    effect::{Haste, Output, Ticket},
     event::{Input, Policy},
     ids::{ActivationId, DriverId, EventKey, Incarnation, ServerId},
     knowledge::Knowledge,
@@ -45,11 +45,13 @@ pub struct Identity {
 ///   that nobody is suspected because this server did not listen. `late` is how much later than asked the loop ran; the node
 ///   adds its own measure, the time since the wake that it had asked for. A lateness above one heartbeat interval means that
 ///   the server was away: rule 8 applies, and the time away does not count as anybody's silence.
-/// * **Outputs in order.** The record of [`Output::Ended`] is durable before a [`Output::Persist`] that follows it is carried
+/// * **Outputs in order.** The record of [`Output::Ended`] is written before a [`Output::Persist`] that follows it is carried
 ///   out: a crash between the two gives the record a second time (with equal activation, server and attempt, so that
-///   inserting it again changes nothing), never not at all.
-/// * **[`Input::Persisted`] only after fsync.** Every ticket is answered, by `Persisted` or `PersistFailed`; several writes of
-///   one activation may be merged into the last of them and answered together.
+///   inserting it again changes nothing), never not at all. If power loss takes the record, and not the end, the shell
+///   writes it again at the next start, from what that start finds.
+/// * **[`Input::Persisted`] of a [`Haste::Now`] only after fsync.** What is only wanted soon follows within about a second.
+///   Every ticket is answered, in order, by `Persisted` or `PersistFailed`; several writes of one activation may be merged
+///   into the last of them and answered together.
 /// * **A delivery at most once.** [`Output::Deliver`] is given at most once for an attempt in the life of a process. The shell
 ///   reports with the attempt that it was given, and says [`Input::DeliveryEnded`] once at the end of each delivery, also of a
 ///   halted one. Indexes in [`Input::Progress`] refer to the content that the delivery was given.
@@ -349,7 +351,7 @@ impl Node {
             self.forgets.remove(&(at, id));
             // A higher claim may have opened it again since.
             if self.runs.get(&id).is_some_and(|run| run.known.ended.is_some()) {
-                self.forget(id);
+                self.forget(id, Haste::Soon);
             }
         }
         let now = self.now.mono;

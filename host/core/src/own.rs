@@ -3,7 +3,7 @@
 use crate::{
     activation::{Deliverable, EndpointState},
     config::OnTakeover,
-    effect::{Ended, HaltReason, Notice, Outcome, Output},
+    effect::{Ended, HaltReason, Haste, Notice, Outcome, Output},
     ids::{ActivationId, ServerId},
     node::Node,
     order::{Use, Worth},
@@ -257,7 +257,7 @@ impl Node {
         if record.content.drill.is_none() {
             self.out.push(Output::Ended { record: Box::new(record) });
         }
-        let ticket = self.persist(id);
+        let ticket = self.write(id, Haste::Now);
         self.runs.get_mut(&id).expect("looked up above").ending = Some(ticket);
         self.push(id, false);
     }

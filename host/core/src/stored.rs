@@ -1,7 +1,7 @@
 //! What is durable: writes asked for, answered, failed, and what a restart finds.
 
 use crate::{
-    effect::{Output, Record, Ticket},
+    effect::{Haste, Output, Record, Ticket},
     ids::ActivationId,
     knowledge::Knowledge,
     node::Node,
@@ -17,8 +17,16 @@ pub(crate) struct Write {
 }
 
 impl Node {
+    /// Has a run written. Its claim, its stop and its end are waited for where they are not durable yet; how far the
+    /// endpoints are may come later.
+    pub(crate) fn persist(&mut self, id: ActivationId) {
+        let run = &self.runs[&id];
+        let haste = if run.is_stored() && run.ending.is_none() { Haste::Soon } else { Haste::Now };
+        self.write(id, haste);
+    }
+
     /// Has a run written, and remembers what that write makes durable. Gives the write's name.
-    pub(crate) fn persist(&mut self, id: ActivationId) -> Ticket {
+    pub(crate) fn write(&mut self, id: ActivationId, haste: Haste) -> Ticket {
         let now = self.now.mono;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -26,16 +34,16 @@ impl Node {
         run.writing_since.get_or_insert(now);
         run.write_failed = None;
         self.writes.insert(ticket, Write { activation: id, held: run.held() });
-        self.out.push(Output::Persist { ticket, record: Record::Activation(Box::new(run.known.clone())) });
+        self.out.push(Output::Persist { ticket, record: Record::Activation(Box::new(run.known.clone())), haste });
         ticket
     }
 
     /// Deletes a record; nothing waits for it, so its ticket is not remembered.
-    pub(crate) fn forget(&mut self, id: ActivationId) {
+    pub(crate) fn forget(&mut self, id: ActivationId, haste: Haste) {
         self.runs.remove(&id);
         self.active.remove(&id);
         self.tickets += 1;
-        self.out.push(Output::Persist { ticket: Ticket(self.tickets), record: Record::Forget(id) });
+        self.out.push(Output::Persist { ticket: Ticket(self.tickets), record: Record::Forget(id), haste });
     }
 
     /// Takes in what the disk gave back.

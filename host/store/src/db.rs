@@ -2,6 +2,8 @@
 //! name in every error.
 
 use std::{
+    fs::{File, OpenOptions},
+    io::{self, Seek, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,6 +15,9 @@ use crate::error::{Fault, Result, StoreError};
 
 /// Idle read connections that are kept.
 const IDLE_READERS: usize = 4;
+/// The log file's length up to which a commit only writes over what is there. More than SQLite lets it grow before it
+/// begins at its front again (1,000 pages), so that the file does not grow in normal work.
+const RESERVED: u64 = 4_608 * 1024;
 /// How long a statement waits for another process (a backup tool, an operator's shell) that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -64,12 +69,47 @@ impl Db {
         self.path.display().to_string()
     }
 
+    /// Gives the write-ahead log the length that it works with. A commit that makes the file longer has the file system write
+    /// its own journal too, and wait for whatever else is in there: a stall of tens of milliseconds now and then, for which an
+    /// alarm would wait. It also keeps that room on a disk that fills up. To be called before anything else writes.
+    pub(crate) fn reserve_log(&self) {
+        let reserve = || -> io::Result<()> {
+            let mut log = OpenOptions::new().write(true).open(self.log())?;
+            let length = log.seek(SeekFrom::End(0))?;
+            // What stands after the last frame is no frame to SQLite: its numbers do not match the log's.
+            log.write_all(&vec![0; RESERVED.saturating_sub(length) as usize])?;
+            log.sync_all()
+        };
+        if let Err(error) = reserve() {
+            tracing::warn!(file = %self.log().display(), %error, "no room is kept for the log; commits may take longer");
+        }
+    }
+
+    /// Makes durable what [`Db::write_relaxed`] has written.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let synced = File::open(self.log()).and_then(|log| log.sync_data());
+        synced.map_err(|source| StoreError::File { place: self.place(), doing: "sync", source })
+    }
+
+    /// Moves what the log holds into the file. Readers are not waited for: what they need stays in the log.
+    pub(crate) fn empty_log(&self) -> Result<()> {
+        let moved = self.writer().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        moved.map_err(|error| self.error("empty the log", error))
+    }
+
+    fn log(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-wal");
+        PathBuf::from(name)
+    }
+
     /// Runs `work` in one transaction that is durable when this returns, or undone when `work` fails.
     pub(crate) fn write<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> Work<T>) -> Result<T> {
         self.transact(&mut self.writer(), doing, work)
     }
 
-    /// Like [`Db::write`], for work that a power cut may undo because it can be asked for again.
+    /// Like [`Db::write`], for work that a power cut may undo until [`Db::sync`], or the next [`Db::write`], because it can
+    /// be asked for again.
     pub(crate) fn write_relaxed<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> Work<T>) -> Result<T> {
         let mut writer = self.writer();
         let level = |writer: &Connection, level: &str| {
@@ -203,6 +243,35 @@ mod tests {
             Db::open(&path, &numbers()).err().expect("an older program must not write a newer form").to_string();
         assert!(error.contains("config.db") && error.contains("form 2") && error.contains("up to 1"), "{error}");
         Db::open(&path, &later).expect("the newer program still opens it");
+    }
+
+    #[test]
+    fn commits_write_over_the_reserved_log_and_a_kill_finds_them_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("n.db");
+        let db = Db::open(&path, &numbers()).expect("opens");
+        db.reserve_log();
+        let length = || std::fs::metadata(db.log()).expect("a log").len();
+        assert_eq!(length(), RESERVED);
+        for n in 0..300 {
+            let insert = |tx: &Connection| Ok(tx.execute("INSERT INTO numbers VALUES (?1)", [n])?);
+            if n % 2 == 0 { db.write("count", insert) } else { db.write_relaxed("count", insert) }.expect("works");
+        }
+        db.sync().expect("the log is there");
+        assert_eq!(length(), RESERVED, "the file system need not find room");
+        // As a kill leaves them: with a log that ends in nothing.
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&path, &copy).expect("copies");
+        std::fs::copy(db.log(), folder.path().join("copy.db-wal")).expect("copies");
+        let copy = Db::open(&copy, &numbers()).expect("opens");
+        let count = |db: &Db| -> i64 {
+            let ask = |tx: &Connection| Ok(tx.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get(0))?);
+            db.read("count", ask).expect("reads")
+        };
+        assert_eq!(count(&copy), 300);
+        db.empty_log().expect("works");
+        db.write("count", |tx| Ok(tx.execute("INSERT INTO numbers VALUES (300)", [])?)).expect("works");
+        assert_eq!((count(&db), length()), (301, RESERVED));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use onealert_core::{
     activation::{Content, EndpointState},
     config::{OnTakeover, Priority},
-    effect::{Record, Ticket},
+    effect::{Haste, Record, Ticket},
     ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     time::Wall,
@@ -57,7 +57,7 @@ fn ids(found: &[Knowledge]) -> BTreeSet<u128> {
 
 fn filled(path: &Path, count: u128) {
     let (store, _) = ActivationStore::open(path).expect("opens");
-    store.write(&(1..=count).map(record).collect::<Vec<_>>()).expect("writes");
+    store.write(&(1..=count).map(record).collect::<Vec<_>>(), Haste::Now).expect("writes");
 }
 
 fn by_hand(path: &Path, sql: &str) {
@@ -75,7 +75,7 @@ fn the_last_write_of_an_activation_is_found_again() {
     second.attempt = 1;
     second.stopped = true;
     let burst = [record(2), Record::Activation(Box::new(second.clone())), Record::Forget(ActivationId(1))];
-    store.write(&burst).expect("writes");
+    store.write(&burst, Haste::Now).expect("writes");
     drop(store);
     let (_, found) = ActivationStore::open(&path).expect("opens");
     assert_eq!(ids(&found.knowledge), BTreeSet::from([2, 3]));
@@ -91,7 +91,7 @@ fn every_write_of_a_burst_is_answered_once_in_order_after_it_is_durable() {
     let writer = ActivationWriter::start(store, move |written| answers.send(written).expect("the test listens"))
         .expect("starts");
     for n in 1..=600 {
-        writer.write(Ticket(n), record(u128::from(n))).expect("the thread runs");
+        writer.write(Ticket(n), record(u128::from(n)), Haste::Now).expect("the thread runs");
     }
     drop(writer);
     let order: Vec<u64> =
@@ -137,7 +137,7 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_is_saved() {
     assert!(aside.exists() && aside.to_string_lossy().contains("damaged-1"), "{}", aside.display());
     assert!(found.knowledge.len() >= 100, "both ends can be read: {}", found.knowledge.len());
     assert!(!found.quarantined.is_empty(), "the loss is reported");
-    store.write(&[record(1000)]).expect("the file in its place works");
+    store.write(&[record(1000)], Haste::Now).expect("the file in its place works");
     drop(store);
     let (_, again) = ActivationStore::open(&path).expect("opens");
     assert!(again.set_aside.is_none());

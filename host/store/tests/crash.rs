@@ -10,7 +10,7 @@ use std::{
 use onealert_core::{
     activation::Content,
     config::{Change, OnTakeover, Priority, Table},
-    effect::Record,
+    effect::{Haste, Record},
     ids::{ActivationId, EpochId, Incarnation, ServerId},
     knowledge::Knowledge,
     time::Wall,
@@ -125,7 +125,9 @@ fn victim() {
         let audit = AuditEntry { who: "victim".into(), origin: "test".into(), what: "counts".into() };
         config.commit(&Commit::new(Wall(0), changes.collect()).audited(audit)).expect("commits");
         let knowledge = Knowledge { attempt: u32::try_from(n).expect("small"), ..unfinished() };
-        activations.write(&[Record::Activation(Box::new(knowledge))]).expect("writes");
+        // What is written without haste survives the end of the process too.
+        let haste = if n % 2 == 0 { Haste::Soon } else { Haste::Now };
+        activations.write(&[Record::Activation(Box::new(knowledge))], haste).expect("writes");
         let first = onealert_store::local::Identity { incarnation: Incarnation(1), ..me };
         while history.have().expect("readable").get(&ME).is_none_or(|mark| mark.seq < n) {
             let activity = Activity { at: Wall(0), kind: "note".into(), document: n.to_string() };

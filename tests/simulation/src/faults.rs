@@ -143,6 +143,7 @@ impl World {
         let database = self.database;
         let server = &mut self.servers[at];
         server.disk.clear();
+        server.unsynced.clear();
         server.records.clear();
         server.incarnation += 1;
         if server.copy.role(at) == Role::Primary {

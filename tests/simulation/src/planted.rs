@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use onealert_core::{
     activation::{Deliverable, EndpointState},
-    effect::{Output, Record, TakeoverReason},
+    effect::{Haste, Output, Record, TakeoverReason},
     event::Input,
     ids::ServerId,
     peer_message::PeerMessage,
@@ -15,6 +15,8 @@ use onealert_core::{
 pub enum Planted {
     /// "Accepted" is said as soon as the write is asked for, and without the word that there is one copy only.
     AcceptsBeforeDurable,
+    /// Every write is answered before it is synced.
+    WaitsForNoSync,
     /// What others push is confirmed and never written.
     ConfirmsWithoutWriting,
     /// Rule 2: whoever is asked owns, whoever comes first in the group.
@@ -103,6 +105,13 @@ impl Planted {
                     let (activation, stopped) = (knowledge.content.id, knowledge.stopped);
                     let message = PeerMessage::Have { activation, attempt, owner, stopped };
                     outputs.push(Output::Send { to: *from, message });
+                }
+            }
+            Planted::WaitsForNoSync => {
+                for output in outputs {
+                    if let Output::Persist { haste, .. } = output {
+                        *haste = Haste::Soon;
+                    }
                 }
             }
             Planted::EverybodyDelivers => {

@@ -91,9 +91,12 @@ impl World {
         for write in writes.into_iter().take(kept) {
             match write {
                 Write::Ended(record) => self.recorded(at, *record),
-                Write::Record { record, .. } if !full => self.store(at, *record),
+                Write::Record { record, haste, .. } if !full => self.store(at, *record, haste),
                 Write::Record { .. } => {}
             }
+        }
+        if down == Down::Power {
+            self.servers[at].lose_power();
         }
         // The transaction that was being written is there or not; nobody was told.
         if let Some((_, job)) = reached.filter(|_| self.draw("reached", at, 0).chance(50)) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use onealert_core::{
-    effect::{Ended, Record, TakeoverReason, Ticket},
+    effect::{Ended, Haste, Record, TakeoverReason, Ticket},
     event::Input,
     ids::{ActivationId, Incarnation, ServerId},
     knowledge::Knowledge,
@@ -33,7 +33,7 @@ pub enum Down {
 /// What waits for the disk, in order.
 #[derive(Debug)]
 pub enum Write {
-    Record { ticket: Ticket, record: Box<Record> },
+    Record { ticket: Ticket, record: Box<Record>, haste: Haste },
     Ended(Box<Ended>),
 }
 
@@ -63,8 +63,11 @@ pub struct Server {
     pub paused: bool,
     /// What waits in the sockets and queues of a paused machine.
     pub waiting: Vec<Input>,
-    /// Activations that survive power loss.
+    /// Activations as the disk shows them. Power loss takes what `unsynced` holds.
     pub disk: BTreeMap<ActivationId, Knowledge>,
+    /// What power loss leaves of the activations that were written without haste since the last write that was waited for:
+    /// here they are never synced by themselves, so that nothing may depend on it.
+    pub unsynced: BTreeMap<ActivationId, Option<Knowledge>>,
     /// Records of Sent Notifications that survive power loss.
     pub records: Vec<Ended>,
     pub writes: VecDeque<Write>,
@@ -103,6 +106,7 @@ impl Server {
             paused: false,
             waiting: Vec::new(),
             disk: BTreeMap::new(),
+            unsynced: BTreeMap::new(),
             records: Vec::new(),
             writes: VecDeque::new(),
             disk_busy_us: 0,
@@ -146,6 +150,16 @@ impl Server {
             self.disk_next_us += takes_us;
         }
         self.disk_next_us
+    }
+
+    /// What was not synced is as it was before.
+    pub fn lose_power(&mut self) {
+        for (id, before) in std::mem::take(&mut self.unsynced) {
+            match before {
+                Some(known) => self.disk.insert(id, known),
+                None => self.disk.remove(&id),
+            };
+        }
     }
 
     /// Who it is in this life.

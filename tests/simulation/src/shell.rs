@@ -1,7 +1,7 @@
 //! Between a node and its world: what a node asks for is carried out, and what comes of it is told to it.
 
 use onealert_core::{
-    effect::{DownReason, Ended, Notice, Output, Record},
+    effect::{DownReason, Ended, Haste, Notice, Output, Record},
     event::{Input, LinkSeen},
     ids::Incarnation,
     node::Node,
@@ -15,7 +15,7 @@ use crate::{
     law,
     network::Parcel,
     planted::Planted,
-    server::{Down, Write},
+    server::{Down, Server, Write},
     world::{Event, World, id, place},
 };
 
@@ -81,7 +81,9 @@ impl World {
                 self.feed(at, Input::Message { from: to, message: PeerMessage::Told { round } });
             }
             Output::Send { to, message } => self.post(at, place(to), Parcel::Message(Box::new(message))),
-            Output::Persist { ticket, record } => self.write(at, Write::Record { ticket, record: Box::new(record) }),
+            Output::Persist { ticket, record, haste } => {
+                self.write(at, Write::Record { ticket, record: Box::new(record), haste });
+            }
             Output::Ended { record } => self.write(at, Write::Ended(record)),
             Output::Deliver { activation, attempt, states, .. } => {
                 let why = self.servers[at].took_over.get(&(activation, attempt)).copied();
@@ -156,8 +158,8 @@ impl World {
             Write::Record { ticket, .. } if full => {
                 Input::PersistFailed { ticket, reason: "no space left on device".to_owned() }
             }
-            Write::Record { ticket, record } => {
-                self.store(at, *record);
+            Write::Record { ticket, record, haste } => {
+                self.store(at, *record, haste);
                 Input::Persisted { ticket }
             }
         };
@@ -172,19 +174,29 @@ impl World {
         self.servers[at].records.push(record);
     }
 
-    /// What is known of an activation is durable. Attempts never go backwards (I10).
-    pub(crate) fn store(&mut self, at: usize, record: Record) {
-        let disk = &mut self.servers[at].disk;
+    /// What is known of an activation is durable, and all that was written before it, or will be soon. Attempts never go
+    /// backwards (I10).
+    pub(crate) fn store(&mut self, at: usize, record: Record, haste: Haste) {
+        let id = match &record {
+            Record::Activation(known) => known.content.id,
+            Record::Forget(id) => *id,
+        };
+        let Server { disk, unsynced, .. } = &mut self.servers[at];
+        match haste {
+            Haste::Now => unsynced.clear(),
+            Haste::Soon => {
+                unsynced.entry(id).or_insert_with(|| disk.get(&id).cloned());
+            }
+        }
         match record {
             Record::Activation(known) => {
-                let id = known.content.id;
                 let attempt = known.attempt;
                 let before = disk.insert(id, *known).map_or(0, |before| before.attempt);
                 if before > attempt {
                     self.violate("I10", format!("server {at} stores attempt {attempt} of {id} after {before}"));
                 }
             }
-            Record::Forget(id) => {
+            Record::Forget(_) => {
                 disk.remove(&id);
                 // Whoever forgot it may ask for it anew.
                 self.servers[at].deliveries.retain(|(of, _), _| *of != id);

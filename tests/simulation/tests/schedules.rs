@@ -165,6 +165,11 @@ fn accepting_before_two_copies_are_durable_is_noticed() {
 }
 
 #[test]
+fn promising_before_the_disk_has_synced_is_noticed() {
+    noticed(Planted::WaitsForNoSync, &["I1"]);
+}
+
+#[test]
 fn owning_whatever_comes_in_is_noticed() {
     noticed(Planted::OwnsWhatComesIn, &["rule 2"]);
 }

@@ -317,7 +317,7 @@ impl World {
                     self.queue_at(ONE_WAY, to, Event::Message { from: id, message: Box::new(message) });
                 }
             }
-            Output::Persist { ticket, record } => {
+            Output::Persist { ticket, record, .. } => {
                 let boot = self.servers[&id].boot;
                 self.queue_at(FSYNC, id, Event::Written { boot, ticket, record: Box::new(record) });
             }

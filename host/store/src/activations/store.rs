@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use onealert_core::{effect::Record, ids::ActivationId, knowledge::Knowledge};
+use onealert_core::{
+    effect::{Haste, Record},
+    ids::ActivationId,
+    knowledge::Knowledge,
+};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
@@ -92,15 +96,17 @@ impl ActivationStore {
             }
             keep(tx, bad, &mut recovered)
         })?;
+        db.reserve_log();
         Ok((ActivationStore { db }, recovered))
     }
 
-    /// Writes the records in one transaction, durable when this returns. The last of several for one activation stays.
+    /// Writes the records in one transaction. The last of several for one activation stays. With haste they are durable when
+    /// this returns, as is all that was written before; otherwise after [`ActivationStore::sync`].
     ///
     /// # Errors
     /// The disk refused; nothing of it was written.
-    pub fn write(&self, records: &[Record]) -> Result<()> {
-        self.db.write("store activations", |tx| {
+    pub fn write(&self, records: &[Record], haste: Haste) -> Result<()> {
+        let work = |tx: &Connection| {
             for record in records {
                 match record {
                     Record::Activation(knowledge) => put(tx, knowledge)?,
@@ -110,7 +116,27 @@ impl ActivationStore {
                 }
             }
             Ok(())
-        })
+        };
+        match haste {
+            Haste::Now => self.db.write("store activations", work),
+            Haste::Soon => self.db.write_relaxed("store activations", work),
+        }
+    }
+
+    /// Makes durable what was written without haste.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn sync(&self) -> Result<()> {
+        self.db.sync()
+    }
+
+    /// Moves what the log holds into the file, so that the next writes begin at the log's front.
+    ///
+    /// # Errors
+    /// The disk refused; what is written stays safe in the log.
+    pub fn empty_log(&self) -> Result<()> {
+        self.db.empty_log()
     }
 
     #[cfg(test)]

@@ -54,12 +54,14 @@ impl HistoryStore {
         Ok(HistoryStore { db: Db::open(path, &migrations())? })
     }
 
-    /// Appends what happened here, in one transaction, durable when this returns. Numbers are never given out twice.
+    /// Appends what happened here, in one transaction that survives the end of the process. Power loss may take it within
+    /// some seconds: whoever appends finds out at the next start what is missing, and appends it again in the life that
+    /// begins there. Within a life, numbers are never given out twice.
     ///
     /// # Errors
     /// The log knows a later life of this server than `me`, or the disk refused.
     pub fn append(&self, me: Identity, activities: &[Activity]) -> Result<Vec<ActivityRecord>> {
-        self.db.write("append to the activity log", |tx| {
+        self.db.write_relaxed("append to the activity log", |tx| {
             let known = mark(tx, me.server)?.filter(|mark| mark.incarnation >= me.incarnation);
             if let Some(known) = known
                 && known.incarnation > me.incarnation

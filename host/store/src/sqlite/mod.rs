@@ -47,7 +47,9 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, is not a database, or was written by a later version.
     pub fn open(path: &Path) -> Result<SqliteStore> {
-        Ok(SqliteStore { db: Db::open(path, &schema::migrations())? })
+        let db = Db::open(path, &schema::migrations())?;
+        db.reserve_log();
+        Ok(SqliteStore { db })
     }
 
     /// Puts the configuration of a backup where there is none yet, and gives the notes that it carries.
