@@ -8,9 +8,9 @@ use onealert_core::{
     peer_message::Standing,
     time::Wall,
 };
-use onealert_web::needs::State;
+use onealert_web::needs::{DriverBrief, State};
 
-use crate::{answers::drivers, hub::Hub};
+use crate::{answers::driver_on, hub::Hub};
 
 /// The space is told in steps of so many mebibytes, so that a growing log does not change what is told all the time.
 const STEP: u64 = 16;
@@ -34,8 +34,8 @@ pub fn health(hub: &Hub) -> Health {
     let config = hub.config();
     let enabled = config.drivers.values().filter(|row| row.enabled);
     let driver = |row: &Driver| {
-        let brief = drivers::brief(hub, row);
-        (brief.id, DriverHealth { condition: condition(brief.state), text: brief.text })
+        let DriverBrief { id, state, text, since, restarts, .. } = driver_on::brief(hub, row);
+        (id, DriverHealth { condition: condition(state), text, since, restarts })
     };
     Health { disk: disk(&hub.settings.data), drivers: enabled.map(driver).collect(), booted: booted() }
 }

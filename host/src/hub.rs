@@ -249,7 +249,13 @@ impl Hub {
     /// are preferred for what needs it.
     pub fn versions(&self) -> VersionSet {
         let drivers = self.drivers.status().into_iter().filter_map(|status| {
-            if status.state == DriverState::Failed || self.drivers.file(&status.sha256).is_none() {
+            // What runs has been loaded: it serves whatever became of its file.
+            let serves = match status.state {
+                DriverState::Running => true,
+                DriverState::Failed => false,
+                _ => self.drivers.file(&status.sha256).is_some(),
+            };
+            if !serves {
                 return None;
             }
             let version = DriverVersion { version: status.version.parse().ok()?, sha256: status.sha256 };

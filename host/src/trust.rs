@@ -6,7 +6,7 @@ use onealert_core::{
     ids::DriverId,
     time::Wall,
 };
-use onealert_drivers::trust::{Trust, TrustedKey};
+use onealert_drivers::trust::{Pinned, Trust, TrustedKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Before the number of a key.
@@ -66,7 +66,9 @@ pub fn pins(config: &Config) -> impl Iterator<Item = (String, Pin)> {
 pub fn of(config: &Config) -> Trust {
     Trust {
         keys: keys(config).filter_map(|(_, row)| TrustedKey::new(&row.key, row.prefixes).ok()).collect(),
-        pinned: pins(config).map(|(sha256, _)| sha256).collect(),
+        pinned: pins(config)
+            .map(|(sha256, row)| (sha256, Pinned { id: row.driver.to_string(), version: row.version }))
+            .collect(),
         signatures: rows(config, SIGNATURE).collect(),
     }
 }

@@ -81,6 +81,11 @@ pub fn span(ms: impl Given<u64>) -> String {
     }
 }
 
+/// The beginning of a checksum, enough to compare by eye.
+pub fn checksum(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
 /// `1 endpoint`, `3 endpoints`.
 pub fn count(n: impl Given<usize>, one: &str, many: &str) -> String {
     let n = n.given();

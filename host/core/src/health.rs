@@ -36,6 +36,12 @@ pub struct DriverHealth {
     pub condition: Condition,
     /// The same in words.
     pub text: String,
+    /// Since when, by that server's clock.
+    #[serde(default)]
+    pub since: Option<Wall>,
+    /// How often its worker was started again.
+    #[serde(default)]
+    pub restarts: Option<u32>,
 }
 
 /// How well something is. A word that this version does not know reads as `Bad`: somebody should look.

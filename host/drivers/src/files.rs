@@ -1,28 +1,86 @@
 //! Accepted library files, named by their content. Loading only from here cures overwriting, half copies and two drivers
-//! of one file name.
+//! of one file name. A file whose content is not what its name says was changed behind the server's back: it counts as absent.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::trust;
+use crate::{inspect::inspect, trust};
 
 /// SHA-256 of these bytes as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The beginning of a checksum, enough to compare by eye.
+pub fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// Why a file cannot be had from the folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It never came, or somebody took it away.
+    #[error("its file {} is not on this server yet; the others are asked for it", short(.0))]
+    Absent(String),
+    /// It cannot be read.
+    #[error("its file {file} cannot be read: {reason}")]
+    Unreadable {
+        /// Which.
+        file: String,
+        /// The system's own words.
+        reason: String,
+    },
+    /// Something else lies under its name.
+    #[error(
+        "its file {file} was changed: expected SHA-256 {}, found {}, {is}; the others are asked for the right one",
+        short(expected),
+        short(found)
+    )]
+    Changed {
+        /// Which.
+        file: String,
+        /// The content that its name stands for.
+        expected: String,
+        /// The content that it has.
+        found: String,
+        /// What that is, in words.
+        is: String,
+    },
+}
+
+/// By what a file is seen to have changed. The time is that of the last change of anything, which nobody can set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Look {
+    fn at(path: &Path) -> io::Result<Look> {
+        let meta = fs::metadata(path)?;
+        Ok(Look { inode: meta.ino(), size: meta.len(), changed: (meta.ctime(), meta.ctime_nsec()) })
+    }
+}
+
+/// What was found in files, and how they looked then.
+type Checked = BTreeMap<String, (Look, Result<(), Unusable>)>;
+
 /// The folder of accepted files.
 #[derive(Debug, Clone)]
 pub struct Files {
     folder: PathBuf,
     arrived: Arc<watch::Sender<u64>>,
+    checked: Arc<Mutex<Checked>>,
 }
 
 impl Files {
@@ -32,7 +90,8 @@ impl Files {
     /// It cannot be made.
     pub fn open(folder: &Path) -> io::Result<Files> {
         fs::create_dir_all(folder)?;
-        Ok(Files { folder: std::path::absolute(folder)?, arrived: Arc::new(watch::Sender::new(0)) })
+        let arrived = Arc::new(watch::Sender::new(0));
+        Ok(Files { folder: std::path::absolute(folder)?, arrived, checked: Arc::default() })
     }
 
     /// Keeps these bytes under their content's name, durably.
@@ -42,7 +101,7 @@ impl Files {
     pub fn put(&self, bytes: &[u8]) -> io::Result<String> {
         let sha = sha256(bytes);
         let path = self.path(&sha);
-        if path.exists() {
+        if self.get(&sha).is_some() {
             return Ok(sha);
         }
         let unfinished = self.folder.join(format!(".{sha}.tmp"));
@@ -85,11 +144,70 @@ impl Files {
 
     /// The file with this content, if it is here.
     pub fn get(&self, sha256: &str) -> Option<PathBuf> {
+        self.find(sha256).ok()
+    }
+
+    /// The file with this content. It is read when it was not yet, or looks otherwise than when it was.
+    ///
+    /// # Errors
+    /// It is not here, or it is not what its name says.
+    pub fn find(&self, sha256: &str) -> Result<PathBuf, Unusable> {
+        let absent = || Unusable::Absent(sha256.to_owned());
         let named = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Some(self.path(sha256)).filter(|path| named && path.exists())
+        let path = self.path(sha256);
+        let look = if named { Look::at(&path).map_err(|_| absent())? } else { return Err(absent()) };
+        let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned();
+        if let Some((_, verdict)) = known.filter(|(then, _)| *then == look) {
+            return verdict.map(|()| path);
+        }
+        let bytes = fs::read(&path)
+            .map_err(|error| Unusable::Unreadable { file: path.display().to_string(), reason: error.to_string() })?;
+        let found = self::sha256(&bytes);
+        let verdict = if found == sha256 {
+            Ok(())
+        } else {
+            Err(Unusable::Changed {
+                file: path.display().to_string(),
+                expected: sha256.to_owned(),
+                found,
+                is: inspect(&bytes).map_or_else(
+                    |refusal| refusal.to_string(),
+                    |it| format!("which says that it is {} {}", it.manifest.id, it.manifest.version),
+                ),
+            })
+        };
+        if let Err(why) = &verdict {
+            tracing::error!("{why}");
+        }
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256.to_owned(), (look, verdict.clone()));
+        verdict.map(|()| path)
     }
 
     fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(format!("{sha256}.so"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_changed_counts_as_absent_names_both_checksums_and_is_kept_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = Files::open(folder.path()).expect("opened");
+        let sha = files.put(b"driver").expect("kept");
+        let path = files.find(&sha).expect("it is here");
+        fs::write(&path, b"drivel").expect("written");
+        let why = files.find(&sha).expect_err("changed").to_string();
+        let (expected, found) = (short(&sha), sha256(b"drivel"));
+        let says = format!("was changed: expected SHA-256 {expected}, found {}, not a shared library", short(&found));
+        assert!(why.contains(&says) && why.contains(&path.display().to_string()), "{why}");
+        assert_eq!(files.get(&sha), None);
+        assert_eq!(files.put(b"driver").expect("kept"), sha);
+        assert_eq!(fs::read(files.find(&sha).expect("right again")).expect("read"), b"driver");
+        fs::remove_file(path).expect("removed");
+        assert!(matches!(files.find(&sha), Err(Unusable::Absent(_))));
+        assert!(matches!(files.find("../etc/passwd"), Err(Unusable::Absent(_))));
     }
 }

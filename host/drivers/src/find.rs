@@ -145,7 +145,7 @@ impl Finder {
                 return (found, true);
             }
         };
-        let id = inspected.manifest.id.clone();
+        let (id, version) = (inspected.manifest.id.clone(), inspected.manifest.version.clone());
         found.manifest = Some(inspected.manifest);
         let sha = match self.files.put(&bytes) {
             Ok(sha) => sha,
@@ -169,7 +169,10 @@ impl Finder {
                 found.standing = Some(standing);
             }
             Err(why) if why.may_be_pinned() => {
-                found.verdict = Verdict::Unsigned(why.to_string());
+                found.verdict = match trust.is_the_pinned(&id, &version, &sha) {
+                    Ok(()) => Verdict::Unsigned(why.to_string()),
+                    Err(other) => Verdict::Refused(other.to_string()),
+                };
                 return (found, true);
             }
             Err(why) => {

@@ -48,6 +48,7 @@ pub(crate) type Proven = (Arc<Trust>, Standing);
 impl Surroundings {
     /// Whether a file of the store may run as the driver `id`: judged by this server itself, whoever sent the file.
     pub fn trusted(&self, id: &str, sha256: &str) -> Result<Standing, String> {
+        let library = self.files.find(sha256).map_err(|why| why.to_string())?;
         let (trust, key) = (self.trust.borrow().clone(), (id.to_owned(), sha256.to_owned()));
         let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((under, known)) = proven.get(&key)
@@ -55,17 +56,12 @@ impl Surroundings {
         {
             return Ok(known.clone());
         }
-        let library = self.files.get(sha256).ok_or_else(|| not_here(sha256))?;
         let bytes = std::fs::read(&library).map_err(|error| format!("{}: {error}", library.display()))?;
         let beside = self.files.signature(sha256);
         let standing = trust.judge(id, sha256, &bytes, beside.as_deref()).map_err(|why| why.to_string())?;
         proven.insert(key, (trust, standing.clone()));
         Ok(standing)
     }
-}
-
-fn not_here(sha256: &str) -> String {
-    format!("its file {} is not on this server yet; the others are asked for it", short(sha256))
 }
 
 /// One driver's guard. Dropping it ends its worker.
@@ -227,7 +223,7 @@ impl Shared {
     async fn launch(self: &Arc<Self>, enabled: &Enabled, desired: &Desired) -> Result<Arc<Worker>, String> {
         let Surroundings { files, state, worker: program, timings, .. } = &self.around;
         let settings = enabled.settings.clone()?;
-        let library = files.get(&enabled.sha256).ok_or_else(|| not_here(&enabled.sha256))?;
+        let library = files.find(&enabled.sha256).map_err(|why| why.to_string())?;
         self.around.trusted(&enabled.id, &enabled.sha256)?;
         let folder = state.join(&enabled.id);
         std::fs::create_dir_all(&folder).map_err(|error| format!("its folder {}: {error}", folder.display()))?;
@@ -261,10 +257,6 @@ impl Shared {
             status.pid = Some(worker.pid());
         });
     }
-}
-
-fn short(sha: &str) -> &str {
-    sha.get(..12).unwrap_or(sha)
 }
 
 /// What serves: which file with which settings, and what it was told to look after.

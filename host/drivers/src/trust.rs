@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use minisign_verify::{PublicKey, Signature};
+use semver::Version;
+
+use crate::files::short;
 
 /// What is added to a library's name for its signature.
 pub const ENDING: &str = ".minisig";
@@ -119,13 +122,37 @@ impl FromStr for Signed {
     }
 }
 
+/// What a pinned file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// The driver's id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Another file of the same driver and version was pinned: somebody changed it since, or copied the wrong one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not the file that was pinned as {id} {version}: expected SHA-256 {}, found {}; put the pinned file back, give the \
+     changed driver another version, or take the pin back first",
+    short(expected),
+    short(found)
+)]
+pub struct OtherPinned {
+    id: String,
+    version: Version,
+    expected: String,
+    found: String,
+}
+
 /// Who is trusted, as the configuration says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// Keys that may sign.
     pub keys: Vec<TrustedKey>,
-    /// SHA-256 of files that were pinned.
-    pub pinned: std::collections::BTreeSet<String>,
+    /// Files that were pinned, by their SHA-256.
+    pub pinned: BTreeMap<String, Pinned>,
     /// Signatures of files by their SHA-256, as they travel with the configuration.
     pub signatures: BTreeMap<String, String>,
 }
@@ -137,7 +164,7 @@ impl Trust {
     /// # Errors
     /// Why not.
     pub fn judge(&self, id: &str, sha256: &str, bytes: &[u8], beside: Option<&str>) -> Result<Standing, Distrust> {
-        let is_pinned = self.pinned.contains(sha256);
+        let is_pinned = self.pinned.contains_key(sha256);
         let text = beside.or_else(|| self.signatures.get(sha256).map(String::as_str));
         let Some(text) = text else {
             return if is_pinned { Ok(Standing::Pinned) } else { Err(Distrust::Missing) };
@@ -151,6 +178,23 @@ impl Trust {
             (None, 1..) => Err(Distrust::Changed),
             _ if is_pinned => Ok(Standing::Pinned),
             _ => Err(Distrust::Stranger { key, id: id.to_owned() }),
+        }
+    }
+    /// Whether no other file was pinned as this version of this driver. Two files that call themselves the same cannot both
+    /// be what was meant.
+    ///
+    /// # Errors
+    /// One was.
+    pub fn is_the_pinned(&self, id: &str, version: &Version, sha256: &str) -> Result<(), OtherPinned> {
+        let same = |pin: &Pinned| pin.id == id && pin.version == version.to_string();
+        match self.pinned.iter().find(|(pinned, pin)| *pinned != sha256 && same(pin)) {
+            None => Ok(()),
+            Some((expected, _)) => Err(OtherPinned {
+                id: id.to_owned(),
+                version: version.clone(),
+                expected: expected.clone(),
+                found: sha256.to_owned(),
+            }),
         }
     }
 }

@@ -1,30 +1,27 @@
 //! Drivers as pages see them: found files, what is enabled, how it is on each server, settings.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use onealert_core::{
-    config::{Change, Config, Driver, Role, Server, Table},
+    config::{Change, Config, Driver, Table},
     ids::DriverId,
-    node::Node,
-    version::DriverVersion,
-    view::Belief,
 };
-use onealert_drivers::{DriverState, Found, Verdict};
+use onealert_drivers::{Found, Verdict};
 use onealert_plugin_api::{
     document::{Description, HttpRequest, HttpResponse, Problem as Finding},
     schema,
 };
 use onealert_web::{
     needs::{
-        Actor, DeviceAnswer, DeviceRequest, DriverBrief, DriverDetail, DriverOnServer, DriverView, Drivers, Expect,
-        FieldProblem, FoundFile, LogLine, Problem, State, etag,
+        Actor, DeviceAnswer, DeviceRequest, DriverDetail, DriverOnServer, DriverView, Drivers, Expect, FieldProblem,
+        FoundFile, LogLine, Problem, State, etag,
     },
     schema::blank_secrets,
 };
 use serde_json::Value;
 
-use super::{Answers, activator, configure, redundancy::capital, secrets, switch, trust};
+use super::{Answers, activator, configure, driver_on, redundancy::capital, secrets, switch, trust};
 use crate::hub::Hub;
 
 /// How long a driver may take to answer a device's request.
@@ -75,7 +72,7 @@ fn newest(found: &[Found], driver: &DriverId) -> Option<(String, Description)> {
 pub(super) async fn list(hub: &Hub) -> Result<Drivers, Problem> {
     let config = hub.config();
     let found = hub.drivers.found();
-    let theirs = peers(hub).await?;
+    let theirs = driver_on::theirs(hub).await?;
     let mut ids: Vec<DriverId> = config.drivers.keys().cloned().collect();
     for file in &found {
         if let Verdict::Ready(description) = &file.verdict {
@@ -101,12 +98,14 @@ fn file(config: &Config, found: &Found) -> FoundFile {
             (State::Ok, format!("Can be used. {}.", words.unwrap_or_default()))
         }
         Verdict::Unsigned(why) => {
-            let text =
-                "None of its code has run. Trust the key that signs it, or pin this file if you know where it is from.";
-            (State::Warning, format!("{}. {text}", capital(why)))
+            let once = match found.signature {
+                None => "an administrator pins it",
+                Some(_) => "that key is trusted for it, or an administrator pins it",
+            };
+            (State::Warning, format!("{}. It runs only once {once}. None of its code has run.", capital(why)))
         }
-        Verdict::Waiting(text) => (State::Warning, text.clone()),
-        Verdict::Refused(text) => (State::Bad, text.clone()),
+        Verdict::Waiting(text) => (State::Warning, format!("{}.", capital(text))),
+        Verdict::Refused(text) => (State::Bad, format!("Refused: {text}.")),
     };
     FoundFile {
         file: name,
@@ -119,24 +118,16 @@ fn file(config: &Config, found: &Found) -> FoundFile {
     }
 }
 
-/// The drivers of the other servers that are heard, as each last said. Of a server that is down nothing runs.
-type Theirs = BTreeMap<onealert_core::ids::ServerId, BTreeMap<DriverId, DriverVersion>>;
-
-async fn peers(hub: &Hub) -> Result<Theirs, Problem> {
-    let look = |node: &Node| {
-        let heard = node.peers().into_iter().filter(|peer| peer.belief != Belief::Down);
-        heard.filter_map(|peer| Some((peer.id, peer.standing?.versions.drivers))).collect::<Theirs>()
-    };
-    hub.way.look(look).await.map_err(|error| Problem::unavailable(error.to_string()))
-}
-
-fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &DriverId) -> DriverView {
+fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &driver_on::Theirs, id: &DriverId) -> DriverView {
     let row = config.drivers.get(id);
     let candidate = newest(found, id);
     let described = description(hub, id).map(|description| description.manifest);
     let enabled = row.is_some_and(|row| row.enabled);
-    let servers: Vec<DriverOnServer> =
-        if enabled { row.map(|row| on_servers(hub, config, theirs, row)).unwrap_or_default() } else { Vec::new() };
+    let servers: Vec<DriverOnServer> = if enabled {
+        row.map(|row| driver_on::everywhere(hub, config, theirs, row)).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     let worst = servers.iter().max_by_key(|server| server.state);
     let update = candidate
         .as_ref()
@@ -176,83 +167,6 @@ fn view(hub: &Hub, config: &Config, found: &[Found], theirs: &Theirs, id: &Drive
     }
 }
 
-fn on_servers(hub: &Hub, config: &Config, theirs: &Theirs, row: &Driver) -> Vec<DriverOnServer> {
-    let here = hub.drivers.status().into_iter().find(|status| status.id == row.id.as_str());
-    let mut enrolled: Vec<&Server> = config.servers.values().filter(|server| !server.deprovisioned).collect();
-    enrolled.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
-    enrolled
-        .into_iter()
-        .map(|server| {
-            let mut shown = DriverOnServer {
-                server: server.id,
-                server_name: server.name.clone(),
-                version: None,
-                matches: false,
-                state: State::Bad,
-                text: "Not running".to_owned(),
-                since: None,
-                restarts: None,
-            };
-            if server.id == hub.server {
-                if let Some(status) = &here {
-                    shown.version = Some(status.version.clone());
-                    shown.matches = status.sha256 == row.sha256 && status.state != DriverState::Failed;
-                    (shown.state, shown.text) = words(status, row);
-                    shown.since = Some(onealert_core::time::Wall(status.since_ms));
-                    shown.restarts = Some(status.restarts);
-                }
-                return shown;
-            }
-            match theirs.get(&server.id).map(|drivers| drivers.get(&row.id)) {
-                None => (shown.state, shown.text) = (State::Warning, "Server not heard".to_owned()),
-                Some(None) => "The driver does not run there".clone_into(&mut shown.text),
-                Some(Some(theirs)) => {
-                    shown.version = Some(theirs.version.to_string());
-                    shown.matches = theirs.sha256 == row.sha256 && theirs.version == row.version;
-                    (shown.state, shown.text) = if shown.matches {
-                        (State::Ok, "Runs".to_owned())
-                    } else {
-                        (State::Bad, format!("Runs version {}, the primary uses {}", theirs.version, row.version))
-                    };
-                }
-            }
-            shown
-        })
-        .collect()
-}
-
-/// How a driver is on this server, beside what is configured.
-fn words(status: &onealert_drivers::DriverStatus, row: &Driver) -> (State, String) {
-    if status.state == DriverState::Running && (status.sha256 != row.sha256 || status.last_error.is_some()) {
-        let why = status.last_error.as_deref().unwrap_or("it is being started");
-        let (runs, wanted) = (&status.version, &row.version);
-        return (
-            State::Bad,
-            format!("Runs version {runs}; what is configured for {wanted} is not applied here: {why}"),
-        );
-    }
-    let last = status.last_end.as_deref().unwrap_or("no reason known");
-    match status.state {
-        DriverState::Running => (State::Ok, "Runs".to_owned()),
-        DriverState::Starting => (State::Warning, "Starting".to_owned()),
-        DriverState::Degraded => (State::Bad, format!("Ends again and again, tried at every activation: {last}")),
-        DriverState::Failed => {
-            let why = status.last_error.as_deref().unwrap_or(last);
-            (State::Bad, format!("Version {} is configured and does not run here: {why}", row.version))
-        }
-        DriverState::Stopped => (State::Bad, "Stopped".to_owned()),
-    }
-}
-
-/// One line for the status page.
-pub(crate) fn brief(hub: &Hub, row: &Driver) -> DriverBrief {
-    let status = hub.drivers.status().into_iter().find(|status| status.id == row.id.as_str());
-    let (state, text) = status.as_ref().map_or((State::Bad, "Not running".to_owned()), |status| words(status, row));
-    let runs = status.filter(|status| status.state != DriverState::Failed);
-    let (version, sha256) = runs.map(|runs| (runs.version, runs.sha256)).unzip();
-    DriverBrief { id: row.id.clone(), name: row.name.clone(), version, sha256, state, text }
-}
-
 pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Problem> {
     let config = hub.config();
     if activator::is(&id) {
@@ -263,7 +177,7 @@ pub(super) async fn detail(hub: &Hub, id: DriverId) -> Result<DriverDetail, Prob
     if row.is_none() && newest(&found, &id).is_none() {
         return Err(Problem::not_found("driver", &id));
     }
-    let theirs = peers(hub).await?;
+    let theirs = driver_on::theirs(hub).await?;
     let schemas = schemas(hub, &id);
     let mut settings = row.map_or(Value::Null, |row| row.settings.clone());
     blank_secrets(&schemas.settings, &mut settings);

@@ -18,7 +18,7 @@ use onealert_web::needs::{
 };
 
 use super::{
-    drivers,
+    driver_on,
     redundancy::{capital, hold_text},
 };
 use crate::{health, hub::Hub, seal::Unopened};
@@ -199,7 +199,7 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let duties = duties(row, seen);
     let sends = duties.iter().any(|duty| duty.sends);
     let enabled = config.drivers.values().filter(|driver| driver.enabled);
-    let drivers: Vec<DriverBrief> = enabled.map(|driver| drivers::brief(hub, driver)).collect();
+    let drivers: Vec<DriverBrief> = enabled.map(|driver| driver_on::brief(hub, driver)).collect();
     let sync = hub.sync_state.borrow().clone();
     let (state, text) = if seen.draining {
         (State::Warning, "Draining: takes no new activations".to_owned())
@@ -289,34 +289,8 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
             shown.state = State::Bad;
         }
         let config = hub.config();
-        let drivers = standing.versions.drivers.iter().map(|(id, version)| {
-            let row = config.drivers.get(id);
-            let matches = row.is_some_and(|row| row.sha256 == version.sha256);
-            let own = standing.health.drivers.get(id);
-            let own =
-                own.map_or((State::Ok, "Runs".to_owned()), |own| (health::state(own.condition), own.text.clone()));
-            let (state, text) = if matches { own } else { (State::Bad, "Differs from the primary's".to_owned()) };
-            DriverBrief {
-                id: id.clone(),
-                name: row.map_or_else(|| id.to_string(), |row| row.name.clone()),
-                version: Some(version.version.to_string()),
-                sha256: Some(version.sha256.clone()),
-                state,
-                text,
-            }
-        });
-        shown.drivers = drivers.collect();
-        // Enabled, and it does not even have the file.
-        let absent =
-            config.drivers.values().filter(|row| row.enabled && !standing.versions.drivers.contains_key(&row.id));
-        shown.drivers.extend(absent.map(|row| DriverBrief {
-            id: row.id.clone(),
-            name: row.name.clone(),
-            version: None,
-            sha256: None,
-            state: State::Bad,
-            text: "Does not run there".to_owned(),
-        }));
+        let enabled = config.drivers.values().filter(|row| row.enabled);
+        shown.drivers = enabled.map(|row| driver_on::brief_of(row, standing)).collect();
         shown.drivers.sort_by_key(|driver| driver.name.to_lowercase());
         shown.disk = standing.health.disk.map(disk);
         shown.booted = standing.health.booted;

@@ -10,7 +10,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use onealert_drivers::{Config, Drivers, Enabled, Timings, Verdict, files, trust::Trust};
+use onealert_drivers::{
+    Config, Drivers, Enabled, Timings, Verdict, files,
+    trust::{Pinned, Trust},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,8 +40,9 @@ pub async fn run(options: Options) -> Report {
     fs::create_dir_all(&config.folder).expect("the driver folder");
     fs::copy(&library, config.folder.join("skeleton.so")).expect("copy the driver");
     let (drivers, _events) = Drivers::start(config).expect("folders can be made");
-    let pinned = [files::sha256(&fs::read(&library).expect("the driver"))].into();
-    drivers.set_trust(Trust { pinned, ..Trust::default() });
+    let sha256 = files::sha256(&fs::read(&library).expect("the driver"));
+    let what = Pinned { id: DRIVER.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    drivers.set_trust(Trust { pinned: [(sha256, what)].into(), ..Trust::default() });
     let found = wait_for("the driver is accepted", PATIENCE, || async {
         drivers.found().into_iter().find(|found| matches!(found.verdict, Verdict::Ready(_)))
     })

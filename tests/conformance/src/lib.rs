@@ -3,6 +3,8 @@
 pub mod signer;
 pub mod site;
 
+pub use onealert_drivers::files::sha256;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,

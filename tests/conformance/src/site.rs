@@ -10,7 +10,9 @@ use std::{
 };
 
 use onealert_drivers::{
-    Config, DriverEvent, DriverStatus, Drivers, Enabled, Found, Timings, Verdict, files, trust::Trust,
+    Config, DriverEvent, DriverStatus, Drivers, Enabled, Found, Timings, Verdict, files,
+    inspect::{Inspected, inspect},
+    trust::{Pinned, Trust},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -81,11 +83,11 @@ impl Site {
         std::fs::rename(unfinished, path).expect("renamed");
     }
 
-    /// Pins these bytes, as an administrator does.
+    /// Pins these bytes, as an administrator does, if they say what they are.
     pub fn pin(&self, bytes: &[u8]) {
-        self.trust(|trust| {
-            trust.pinned.insert(files::sha256(bytes));
-        });
+        let Ok(Inspected { manifest, .. }) = inspect(bytes) else { return };
+        let pinned = Pinned { id: manifest.id, version: manifest.version.to_string() };
+        self.trust(|trust| drop(trust.pinned.insert(files::sha256(bytes), pinned)));
     }
 
     /// Changes whose files may run.

@@ -2,9 +2,11 @@
 //! paused and woken at will, spoken to through the JSON API.
 //!
 //! [`Fleet`] is an installation of a primary and its secondaries; [`Server`] is one process of it; [`Api`] asks it things;
-//! [`Network`] is what lies between the servers and can be cut; [`Lan`] gives each a cable that can be pulled.
+//! [`Network`] is what lies between the servers and can be cut; [`Lan`] gives each a cable that can be pulled; [`browser`] looks
+//! at their pages.
 
 mod api;
+pub mod browser;
 mod build;
 mod fleet;
 mod lan;

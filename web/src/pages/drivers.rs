@@ -4,11 +4,11 @@ use askama::Template;
 use http::{Method, StatusCode};
 use onealert_core::ids::DriverId;
 
-use super::{Frame, caller, confirm::Confirm, edit::belongs_to_form, expect, not_here, path_to};
+use super::{Frame, caller, confirm::Confirm, edit::belongs_to_form, expect, not_here, path_to, trust};
 use crate::{
     caller::Caller,
     form::Form,
-    needs::{DriverDetail, DriverFile, DriverSwitch, Drivers, NewDriverKey, Problem, TrustChange},
+    needs::{DriverDetail, DriverSwitch, Drivers, Problem},
     reply::{self, Reply},
     request::Request,
     roles::Action,
@@ -21,6 +21,8 @@ struct DriversPage {
     frame: Frame,
     shut: bool,
     drivers: Drivers,
+    /// How many files an administrator may pin.
+    waiting: usize,
 }
 
 #[derive(Template)]
@@ -41,7 +43,8 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
             let mut drivers = caller.drivers().await?;
             drivers.drivers.retain(|driver| !driver.built_in);
             let frame = Frame::of(&request, &caller, "Drivers");
-            reply::page(&DriversPage { shut: frame.shut(&caller, Action::Configure), frame, drivers })
+            let waiting = drivers.files.iter().filter(|file| file.may_be_pinned).count();
+            reply::page(&DriversPage { shut: frame.shut(&caller, Action::Configure), frame, drivers, waiting })
         }
         (Method::GET, [_, id]) => {
             let detail = caller.driver(DriverId::from(*id)).await?;
@@ -50,7 +53,7 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
             }
             show(&request, &caller, detail, None, None)
         }
-        (Method::POST, [_, "trust", what]) => trust(&request, &caller, what).await,
+        (_, [_, "trust", what]) => trust::answer(&request, &caller, what).await,
         (Method::POST, [_, id]) => posted(&request, &caller, DriverId::from(*id)).await,
         (Method::POST, [_, id, "version"]) => switch(&request, &caller, DriverId::from(*id)).await,
         (Method::POST, [_, id, "disable"]) => disable(&request, &caller, DriverId::from(*id)).await,
@@ -141,54 +144,6 @@ async fn switch(request: &Request, caller: &Caller, id: DriverId) -> Result<Repl
         class: "stop",
         button: format!("Use version {}", wanted.version),
         back: path,
-    })
-}
-
-/// Trusts a key or a file, or no longer. A file is pinned only after a question that says what that means.
-async fn trust(request: &Request, caller: &Caller, what: &str) -> Result<Reply, Problem> {
-    caller.require_change(Action::Configure)?;
-    let form = request.form();
-    let (change, done) = match what {
-        "pin" => {
-            let file = DriverFile { sha256: form.text("sha256") };
-            if form.text("confirm") != "yes" {
-                return ask_to_pin(request, caller, &file).await;
-            }
-            (TrustChange::Pin(file), "pinned")
-        }
-        "unpin" => (TrustChange::Unpin(form.text("sha256")), "distrusted"),
-        "key" => {
-            let text = form.text("prefixes");
-            let prefixes = text.split([',', ' ']).filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect();
-            let key = NewDriverKey { name: form.text("name"), key: form.text("key"), prefixes };
-            (TrustChange::AddKey(key), "trusted")
-        }
-        "forget" => (TrustChange::RemoveKey(form.text("key")), "distrusted"),
-        _ => return Err(not_here(request)),
-    };
-    caller.change_trust(change).await?;
-    Ok(reply::redirect(&format!("/drivers?done={done}")))
-}
-
-async fn ask_to_pin(request: &Request, caller: &Caller, wanted: &DriverFile) -> Result<Reply, Problem> {
-    let files = caller.drivers().await?.files;
-    let file = files.into_iter().find(|file| file.may_be_pinned && file.sha256.as_ref() == Some(&wanted.sha256));
-    let file = file.ok_or_else(|| Problem::not_found("file in the driver folder", &wanted.sha256))?;
-    let (driver, version) = (file.driver.map(|id| id.to_string()), file.version.unwrap_or_default());
-    reply::page(&Confirm {
-        frame: Frame::of(request, caller, format!("Pin {}?", file.file)),
-        lines: vec![
-            format!("It says that it is {} {version}. Nobody whom you trust has signed it.", driver.unwrap_or_default()),
-            format!("SHA-256 {}", wanted.sha256),
-            "Pinned, its code runs on every server. Pin it only if you know where it comes from; compare the checksum with \
-             the one that its maker gives."
-                .to_owned(),
-        ],
-        action: "/drivers/trust/pin".to_owned(),
-        hidden: vec![("sha256".to_owned(), wanted.sha256.clone())],
-        class: "stop",
-        button: "Pin this file".to_owned(),
-        back: "/drivers".to_owned(),
     })
 }
 

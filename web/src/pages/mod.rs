@@ -22,6 +22,7 @@ pub mod sent;
 mod server;
 pub mod status;
 mod triggers;
+mod trust;
 mod users;
 mod what_if;
 

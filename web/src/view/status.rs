@@ -144,6 +144,11 @@ pub struct DriverBrief {
     pub state: State,
     /// The state in words.
     pub text: String,
+    /// Since when, if known: by the clock of the server that it is on.
+    #[schema(value_type = Option<i64>)]
+    pub since: Option<Wall>,
+    /// How often its worker was started again there, if known.
+    pub restarts: Option<u32>,
 }
 
 /// Something that needs somebody. It goes away by itself once it is cured.

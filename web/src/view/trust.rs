@@ -36,15 +36,8 @@ pub struct DriverPin {
     pub at: Wall,
 }
 
-impl DriverPin {
-    /// The beginning of the checksum, enough to compare by eye.
-    pub fn short(&self) -> &str {
-        self.sha256.get(..12).unwrap_or(&self.sha256)
-    }
-}
-
 /// A key to be trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDriverKey {
     /// Whose it is.

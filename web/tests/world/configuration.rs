@@ -14,7 +14,7 @@ use onealert_web::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Inner;
+use super::{Inner, now};
 
 pub fn listed<T: Serialize + Clone>(row: &T) -> Listed<T> {
     Listed { row: row.clone(), etag: etag(row), state: State::Ok, text: String::new(), used_by: Vec::new() }
@@ -195,9 +195,16 @@ pub fn change_trust(state: &mut Inner, by: &Actor, change: TrustChange) -> Resul
             let file = state.files.iter_mut().find(|file| file.may_be_pinned && file.sha256.as_ref() == Some(&sha256));
             let file = file.ok_or_else(|| wrong("/sha256"))?;
             (file.may_be_pinned, file.state) = (false, State::Ok);
+            file.text = format!("Can be used. Not signed by a trusted key; this very file was pinned by {}.", by.user);
+            let (driver, version) = file.driver.clone().zip(file.version.clone()).ok_or_else(|| wrong("/sha256"))?;
+            let pin = DriverPin { sha256: sha256.clone(), driver, version, by: by.user.to_string(), at: now() };
+            state.pins.push(pin);
             Ok(sha256)
         }
-        TrustChange::Unpin(sha256) => Ok(sha256),
+        TrustChange::Unpin(sha256) => {
+            state.pins.retain(|pin| pin.sha256 != sha256);
+            Ok(sha256)
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Inner {
     pub stored_settings: BTreeMap<DriverId, Value>,
     pub files: Vec<FoundFile>,
     pub trusted: Vec<DriverKey>,
+    pub pins: Vec<DriverPin>,
     pub log: Vec<LogLine>,
     pub local: LocalSettings,
     /// The login that phones obey.

@@ -144,7 +144,7 @@ impl Needs for World {
     fn drivers(&self) -> Answer<'_, Drivers> {
         self.look(|state| {
             let drivers = state.drivers.values().map(|detail| detail.view.clone()).collect();
-            let (files, keys, pins) = (state.files.clone(), state.trusted.clone(), Vec::new());
+            let (files, keys, pins) = (state.files.clone(), state.trusted.clone(), state.pins.clone());
             Ok(Drivers { drivers, files, keys, pins })
         })
     }

@@ -88,7 +88,8 @@ async fn a_later_version_goes_to_every_server_and_an_earlier_one_only_when_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_comes_wrong_is_not_kept_and_the_server_is_red_and_sends_with_what_it_has_until_it_comes_right() {
+async fn a_file_that_was_changed_on_the_primary_is_not_handed_on_and_the_server_is_red_and_sends_with_what_it_has_until_it_comes_right()
+ {
     let mut site = site().await;
     put_later_version(&site);
     // The secondary does not run while the primary changes over, so that the wrong file is there before it asks.
@@ -105,8 +106,9 @@ async fn a_file_that_comes_wrong_is_not_kept_and_the_server_is_red_and_sends_wit
     let driver = site.driver_on(1, |driver| driver["state"] == "bad" && driver["version"] == BUILT).await;
     let text = driver["text"].as_str().unwrap_or_default();
     assert!(text.starts_with("Runs version 0.1.0; what is configured for 0.2.0 is not applied here"), "{text}");
-    wait_for("the wrong file is refused", PATIENCE, || async {
-        site.fleet.servers[1].log().contains("came; it was not kept").then_some(())
+    wait_for("the wrong file is seen where it lies, and not handed on", PATIENCE, || async {
+        let seen = site.fleet.servers[0].log().contains("was changed: expected SHA-256");
+        (seen && site.fleet.servers[1].log().contains("could not be fetched; it is asked for again")).then_some(())
     })
     .await;
     assert_eq!(store(&site, 1), before, "nothing wrong bears a name");
@@ -131,7 +133,7 @@ async fn a_file_that_comes_wrong_is_not_kept_and_the_server_is_red_and_sends_wit
 }
 
 /// Another file under the name: a driver that runs from the old one goes on with that.
-fn replace(path: &Path, bytes: &[u8]) {
+pub fn replace(path: &Path, bytes: &[u8]) {
     let unfinished = path.with_extension("tmp");
     fs::write(&unfinished, bytes).expect("the file");
     fs::rename(&unfinished, path).expect("the file");

@@ -2,6 +2,7 @@
 
 mod drivers;
 mod installer;
+mod refused;
 mod site;
 
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         built_in: false,
         enabled: true,
         version: Some("0.1.0".to_owned()),
-        trust: "Signed by key 00000000000000AA".to_owned(),
+        trust: "Signed by key 5C0D91B2E47F3A10 (Makers of drivers)".to_owned(),
         update: None,
         other_versions: Vec::new(),
         state: State::Ok,
@@ -38,17 +38,17 @@ pub fn drivers() -> BTreeMap<DriverId, DriverDetail> {
         triggers: if watches { 2 } else { 0 },
         reaches,
         watches,
-        servers: vec![
-            on(PA1, "pa-1", "0.1.0", State::Ok, "Running", 0),
-            on(PA2, "pa-2", "0.1.0", State::Ok, "Running", 1),
-        ],
+        servers: vec![on(PA1, "pa-1", "0.1.0", State::Ok, "Runs", 0), on(PA2, "pa-2", "0.1.0", State::Ok, "Runs", 1)],
     };
     let mut algo = view(ALGO, "Algo", "Algo Communication Products", true, false);
-    algo.servers.push(on(PB1, "pb-1", "0.1.0", State::Ok, "Running", 0));
+    let often = "Ends again and again, tried at every activation: ended by signal 11 (SIGSEGV) in begin";
+    algo.servers.push(on(PB1, "pb-1", "0.1.0", State::Bad, often, 7));
+    (algo.state, algo.text) = (State::Bad, format!("pb-1: {often}"));
     let mut cap = view(CAP, "CAP alerts", "OASIS Common Alerting Protocol", false, true);
     cap.servers.push(on(PB1, "pb-1", "0.0.9", State::Bad, "Stopped: another version than the primary's", 0));
     (cap.state, cap.text) = (State::Bad, "pb-1: Stopped: another version than the primary's".to_owned());
     let mut off = view("com.valcom.page", "Valcom paging", "Valcom", true, false);
+    off.trust = "Not signed by a trusted key; this very file was pinned by admin on 2026-11-02".to_owned();
     (off.enabled, off.endpoints, off.servers) = (false, 0, Vec::new());
     let mut own = view(ACTIVATOR, "Redundancy status", "What happens to the servers", false, true);
     (own.built_in, own.triggers, own.servers) = (true, 0, Vec::new());
@@ -143,23 +143,66 @@ pub fn files() -> Vec<FoundFile> {
         text: text.to_owned(),
     };
     vec![
-        file("libalgo.so", Some(ALGO), Some("0.1.0"), State::Ok, "Algo 0.1.0, in use"),
-        file("libcap.so", Some(CAP), Some("0.1.0"), State::Ok, "CAP alerts 0.1.0, in use"),
-        file("libvalcom.so", Some("com.valcom.page"), Some("0.1.0"), State::Ok, "Valcom paging 0.1.0, can be enabled"),
+        file(
+            "libalgo.so",
+            Some(ALGO),
+            Some("0.1.0"),
+            State::Ok,
+            "Can be used. Signed by key 5C0D91B2E47F3A10 (Makers of drivers).",
+        ),
+        file(
+            "libcap.so",
+            Some(CAP),
+            Some("0.1.0"),
+            State::Ok,
+            "Can be used. Signed by key 5C0D91B2E47F3A10 (Makers of drivers).",
+        ),
+        file(
+            "libvalcom.so",
+            Some("com.valcom.page"),
+            Some("0.1.0"),
+            State::Bad,
+            "Refused: not the file that was pinned as com.valcom.page 0.1.0: expected SHA-256 7d1f0c2be9a4, found 19b3e8aa5c07; put \
+             the pinned file back, give the changed driver another version, or take the pin back first.",
+        ),
         file(
             "old-horn.so",
             Some("com.horn.old"),
             Some("2.0.0"),
             State::Bad,
-            "Speaks contract 3.0; this server offers 1.0. Install a version of the driver for contract 1.",
+            "Refused: com.horn.old 2.0.0 made for API 3, this server loads 1.",
         ),
-        file("libbell.so", Some("com.bell"), Some("1.0.0"), State::Warning, "Signature missing"),
         file(
-            "notes.so",
-            None,
-            None,
-            State::Bad,
-            "Is not a driver: an ELF file was expected, text was found. Remove it from the folder.",
+            "libbell.so",
+            Some("com.bell"),
+            Some("1.0.0"),
+            State::Warning,
+            "Signature missing. It runs only once an administrator pins it. None of its code has run.",
         ),
+        file("notes.so", None, None, State::Bad, "Refused: not a shared library."),
     ]
+}
+
+pub fn keys() -> Vec<DriverKey> {
+    let key = |id: &str, name: &str, prefixes: &[&str]| DriverKey {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        prefixes: prefixes.iter().map(|it| (*it).to_owned()).collect(),
+        by: "admin".to_owned(),
+        at: ago(86_400 * 40),
+    };
+    vec![
+        key("5C0D91B2E47F3A10", "Makers of drivers", &["com.algo.", "org.oasis.cap"]),
+        key("00F1A4470BD2C9E6", "Horn & Sons", &["com.horn."]),
+    ]
+}
+
+pub fn pins() -> Vec<DriverPin> {
+    vec![DriverPin {
+        sha256: "7d1f0c2be9a4".repeat(6)[..64].to_owned(),
+        driver: DriverId::from("com.valcom.page"),
+        version: "0.1.0".to_owned(),
+        by: "admin".to_owned(),
+        at: ago(86_400 * 24),
+    }]
 }

@@ -48,6 +48,7 @@ pub fn empty() -> Inner {
         stored_settings: BTreeMap::new(),
         files: Vec::new(),
         trusted: Vec::new(),
+        pins: Vec::new(),
         log: Vec::new(),
         phones: Some(("paging".to_owned(), "p&ss w=rd 100%".to_owned())),
         local: LocalSettings { multicast_address: String::new(), network_interface: "auto".to_owned() },
@@ -78,6 +79,8 @@ pub fn state(role: Role) -> Inner {
         .stored_settings
         .insert(DriverId::from(ALGO), json!({"multicast": "239.1.2.3", "ttl": 8, "password": "device-secret"}));
     state.files = drivers::files();
+    state.trusted = drivers::keys();
+    state.pins = drivers::pins();
     state.endpoints = rows::endpoints();
     state.triggers = rows::triggers();
     state.notifications = rows::notifications();
