@@ -51,6 +51,7 @@ use crate::{
     records::Records,
     relay,
     replication::{self, Publishes, Subscribes},
+    scheduler,
     seal::Seal,
     settings::Settings,
     sound::{self, Sound},
@@ -334,6 +335,7 @@ impl App {
         tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
         tokio::spawn(follow::health(hub.clone(), heartbeat, stopped.clone()));
         tokio::spawn(alerts::watch(hub.clone(), noticed, heartbeat, stopped.clone()));
+        tokio::spawn(scheduler::run(hub.clone(), stopped.clone()));
         tokio::spawn(meet::open(hub.clone()));
         tokio::spawn(upkeep::run(hub.clone(), stopped.clone()));
         let answers = Arc::new(Answers(hub.clone()));

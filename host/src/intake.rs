@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use onealert_core::{
     activation::{Content, activation_id},
-    config::{Behaviour, Config, DEFAULT_GROUP, Notification, Trigger},
+    calendar::{self, Occurrence, Plan},
+    config::{Behaviour, Config, DEFAULT_GROUP, Notification, OnTakeover, Trigger},
     ids::{ActivationId, DriverId, EndpointId, EventKey, GroupId, NotificationId, TriggerId},
     time::{Span, Wall},
     version::DriverVersion,
@@ -113,6 +114,38 @@ pub fn from_event(here: Here<'_>, trigger: &Trigger, event: &TriggerEvent, drawn
     asked
 }
 
+/// What an event of a calendar asks for: the same to the last byte on every server that computes it, whenever it does. So
+/// it counts as accepted when it is due, and says the time of the calendar's zone.
+pub fn from_occurrence(config: &Config, plan: &Plan, occurrence: &Occurrence) -> Vec<Content> {
+    let calendar = plan.calendar();
+    let here = Here { config, wall: occurrence.due };
+    let mut variables = Variables::default();
+    let (date, time) = plan.local(occurrence.due);
+    variables
+        .set("activatorTitle", occurrence.event.as_str())
+        .set("activatorLocation", calendar.name.as_str())
+        .set("callerID", calendar::ACTIVATOR)
+        .set("dateLocal", date)
+        .set("timeLocal", time);
+    let cause = format!("{}: {}", calendar.name, occurrence.event);
+    let known = occurrence.notifications.iter().filter_map(|id| config.notifications.get(id));
+    let started = known.map(|notification| Content {
+        due: Some(occurrence.due),
+        // A bell rings once, even where it was cut short.
+        on_takeover: OnTakeover::SkipStarted,
+        ..content(
+            here,
+            notification,
+            &calendar.group,
+            occurrence.key(),
+            Some(occurrence.expires),
+            &variables,
+            &cause,
+        )
+    });
+    started.collect()
+}
+
 /// What a person or program asks for who sends a notification by name. `drawn` makes the event its own; the same
 /// idempotency key gives the same event.
 ///
@@ -150,6 +183,7 @@ fn content(
 ) -> Content {
     let mut variables = variables.clone();
     variables.set("notificationName", notification.name.as_str());
+    // What the caller has set counts: the first of a name does.
     for (name, value) in times(here.wall) {
         variables.set(name, value);
     }
@@ -201,6 +235,7 @@ fn times(wall: Wall) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use onealert_core::{
+        calendar::{Calendar, CalendarEvent, DayTemplate},
         config::{Change, Message, PriorityGroup, Role, Server, Table},
         ids::ServerId,
     };
@@ -295,6 +330,33 @@ mod tests {
         let event = TriggerEvent { trigger: "nws".into(), ..Default::default() };
         let error = from_driver(here, &DriverId::from("org.other"), &event, 7).expect_err("not its trigger");
         assert_eq!(error.to_string(), "trigger \"nws\" belongs to driver org.cap, not to org.other");
+    }
+
+    #[test]
+    fn a_bell_is_the_same_to_the_last_byte_whenever_it_is_computed_and_says_its_own_zone() {
+        let mut config = config();
+        let mut school = Calendar::new("school".into(), "School", "America/Chicago", GroupId::from(DEFAULT_GROUP));
+        let first = CalendarEvent {
+            name: "First bell".into(),
+            at: "08:00".parse().expect("a time"),
+            notifications: vec![NotificationId::from("tornado")],
+            paused: false,
+        };
+        school.templates = vec![DayTemplate { name: "Normal".into(), events: vec![first] }];
+        school.week.tuesday = Some("Normal".into());
+        config.apply(&Change::put(Table::Calendars, "school", &school)).expect("a good row");
+        let mut tornado = config.notifications[&NotificationId::from("tornado")].clone();
+        tornado.message.title = "{activatorTitle} {dateLocal} {timeLocal} {activatorLocation}".into();
+        config.apply(&Change::put(Table::Notifications, "tornado", &tornado)).expect("a good row");
+        let plan = Plan::of(school).expect("a zone");
+        let day = plan.on("2026-09-01".parse().expect("a date"));
+        let made = from_occurrence(&config, &plan, &day[0]);
+        assert_eq!(made, from_occurrence(&config, &plan, &day[0]));
+        assert_eq!(made.len(), 1);
+        assert_eq!((made[0].due, made[0].accepted), (Some(day[0].due), day[0].due));
+        assert_eq!(made[0].expires, Some(day[0].due + Span::secs(30)));
+        assert_eq!(made[0].group, [ServerId(1)]);
+        assert!(made[0].payload.contains("First bell 2026-09-01 08:00 School"), "{}", made[0].payload);
     }
 
     #[test]

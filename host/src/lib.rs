@@ -4,7 +4,7 @@
 //! where it listens), [`drive`] the one loop,
 //! [`world`] what it can do; then [`intake`] and [`payload`] (from an event to an activation), [`deliver`] (from an
 //! activation to endpoints), [`follow`] (what a change of the configuration does), [`answers`] (what pages ask), [`health`]
-//! and [`beats`] (how servers are, for pages), [`alerts`] (what triggers tell of that), [`locality`] (the settings that are a
+//! and [`beats`] (how servers are, for pages), [`scheduler`] (what calendars have due), [`alerts`] (what triggers tell of that), [`locality`] (the settings that are a
 //! server's own), [`seal`] (secrets), [`trust`] (in driver files), [`lock`] (a backup's key). The life of a server: [`life`]
 //! (where it stands),
 //! [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line),
@@ -49,6 +49,7 @@ pub mod rehearsal;
 pub mod relay;
 pub mod replication;
 pub mod retire;
+pub mod scheduler;
 pub mod seal;
 pub mod settings;
 pub mod signals;

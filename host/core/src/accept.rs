@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     activation::Content,
-    effect::{Haste, Notice, Output, Refusal, Ticket},
+    effect::{Haste, Notice, Outcome, Output, Refusal, TakeoverReason, Ticket},
     ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     node::Node,
     order::Use,
     run::{Run, Waiter},
+    time::Wall,
 };
 
 impl Node {
@@ -21,7 +22,9 @@ impl Node {
             run.waiters.push(Waiter { ticket, duplicate: true, wider_at, until });
             let unconfirmed = run.have.is_empty() && run.known.ended.is_none();
             self.active.insert(id);
-            if unconfirmed {
+            if self.is_yet_to_come(id, content.due) {
+                self.claim(id, TakeoverReason::CalledMissed);
+            } else if unconfirmed {
                 self.push(id, true);
             }
             return;
@@ -47,7 +50,7 @@ impl Node {
         run.waiters.push(Waiter { ticket, duplicate: false, wider_at, until });
         run.handed_over = owner != me && !timed;
         run.came_late = run.known.content.due.is_some_and(|due| due < self.now.wall);
-        let offered = !timed || (run.came_late && owner == me);
+        let offered = !timed || run.came_late;
         self.runs.insert(id, run);
         self.active.insert(id);
         // The write here and the copy there run in parallel. What every server computes by itself needs no copy; where it
@@ -56,6 +59,12 @@ impl Node {
         if offered {
             self.offer(id);
         }
+    }
+
+    /// Whether an activation was called missed by a clock that was ahead: its moment is yet to come.
+    fn is_yet_to_come(&self, id: ActivationId, due: Option<Wall>) -> bool {
+        let missed = matches!(self.runs[&id].known.ended, Some((Outcome::Missed, _)));
+        missed && !self.draining && due.is_some_and(|due| due > self.now.wall)
     }
 
     /// Answers the triggers of a run that may be answered: durable here and on one other server of the group, or, as

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    ids::{DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    calendar::Calendar,
+    ids::{CalendarId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
     time::Wall,
 };
 
@@ -32,13 +33,15 @@ pub enum Table {
     Triggers,
     /// [`Notification`].
     Notifications,
+    /// [`Calendar`].
+    Calendars,
     /// [`User`].
     Users,
 }
 
 impl Table {
     /// Every table, in snapshot order.
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 9] = [
         Table::Settings,
         Table::Servers,
         Table::PriorityGroups,
@@ -46,6 +49,7 @@ impl Table {
         Table::Endpoints,
         Table::Triggers,
         Table::Notifications,
+        Table::Calendars,
         Table::Users,
     ];
 
@@ -59,6 +63,7 @@ impl Table {
             Table::Endpoints => "endpoints",
             Table::Triggers => "triggers",
             Table::Notifications => "notifications",
+            Table::Calendars => "calendars",
             Table::Users => "users",
         }
     }
@@ -386,6 +391,8 @@ pub struct Config {
     pub triggers: BTreeMap<TriggerId, Trigger>,
     /// Notifications by key.
     pub notifications: BTreeMap<NotificationId, Notification>,
+    /// Calendars by key.
+    pub calendars: BTreeMap<CalendarId, Calendar>,
     /// Users by login name.
     pub users: BTreeMap<UserId, User>,
 }
@@ -416,6 +423,7 @@ impl Config {
             Table::Endpoints => fold(&mut self.endpoints, change, |row: &Endpoint| row.id.clone()),
             Table::Triggers => fold(&mut self.triggers, change, |row: &Trigger| row.id.clone()),
             Table::Notifications => fold(&mut self.notifications, change, |row: &Notification| row.id.clone()),
+            Table::Calendars => fold(&mut self.calendars, change, |row: &Calendar| row.id.clone()),
             Table::Users => fold(&mut self.users, change, |row: &User| row.id.clone()),
         }
     }

@@ -262,6 +262,8 @@ pub enum TakeoverReason {
     NotConfirmed,
     /// Its owner has not started by the deadline (rule 7).
     Deadline,
+    /// It was called missed by a clock that was ahead, and its moment is yet to come.
+    CalledMissed,
 }
 
 impl std::fmt::Display for TakeoverReason {
@@ -270,6 +272,7 @@ impl std::fmt::Display for TakeoverReason {
             TakeoverReason::Heir => "it is down or leaving",
             TakeoverReason::NotConfirmed => "it did not confirm in time",
             TakeoverReason::Deadline => "it had not begun by the deadline",
+            TakeoverReason::CalledMissed => "a clock that was ahead called it missed before its time",
         })
     }
 }

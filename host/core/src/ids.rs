@@ -114,6 +114,10 @@ row_key! {
     NotificationId
 }
 row_key! {
+    /// Key of a calendar.
+    CalendarId
+}
+row_key! {
     /// Key of an endpoint.
     EndpointId
 }

@@ -1,6 +1,6 @@
 //! Every decision that OneAlert takes, without a runtime, socket, file, clock, thread or random number.
 //!
-//! Reading order: [`ids`] and [`time`], then the nouns ([`config`], [`activation`], [`knowledge`]), then what can happen
+//! Reading order: [`ids`] and [`time`], then the nouns ([`config`], [`calendar`], [`activation`], [`knowledge`]), then what can happen
 //! ([`event`]) and what can be asked for ([`effect`]), then [`node`], which turns the one into the other. `DESIGN.md` beside
 //! the manifest says why it is built so.
 
@@ -12,6 +12,7 @@ pub mod activation;
 pub mod alert;
 mod alive;
 mod answer;
+pub mod calendar;
 mod clock;
 pub mod config;
 pub mod effect;

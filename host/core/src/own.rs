@@ -15,7 +15,7 @@ impl Node {
     pub(crate) fn settle(&mut self, id: ActivationId) {
         self.halt_if_lost(id);
         let run = &self.runs[&id];
-        if run.known.ended.is_some() {
+        if run.known.ended.is_some() || !self.was_asked_about(run) {
             return;
         }
         if run.known.owner != self.identity.server {
@@ -203,6 +203,15 @@ impl Node {
         if !run.delivering.as_ref().is_some_and(reports) {
             self.end(id, Outcome::Stopped);
         }
+    }
+
+    /// Whether others could say what became of a timed activation that came up here after its moment: one of them has answered,
+    /// or the budget is spent, or nobody else is believed up. A server that was away must neither ring again nor call missed
+    /// what another has rung.
+    fn was_asked_about(&self, run: &Run) -> bool {
+        let lives = |id: &ServerId| self.peers.get(id).is_some_and(|peer| peer.lives());
+        let answered = || run.have.keys().any(lives) || self.confirmers(run).next().is_none();
+        !run.came_late || run.offered.is_none_or(|offer| offer.until <= self.now.mono) || answered()
     }
 
     fn is_too_late(&self, run: &Run) -> bool {

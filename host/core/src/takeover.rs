@@ -93,7 +93,8 @@ impl Node {
         silent && self.peers.values().any(|peer| peer.id != id && peer.lives() && peer.hears.contains(&id))
     }
 
-    fn claim(&mut self, id: ActivationId, why: TakeoverReason) {
+    /// Makes an activation this server's own, by a higher attempt.
+    pub(crate) fn claim(&mut self, id: ActivationId, why: TakeoverReason) {
         let (me, now) = (self.identity.server, self.now.mono);
         let run = self.runs.get_mut(&id).expect("the caller looked it up");
         let from = run.known.owner;

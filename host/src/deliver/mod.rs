@@ -140,6 +140,15 @@ impl Deliveries {
         });
     }
 
+    /// Has the sound of what is to come rendered, so that it lies ready. Blocks: speech takes a moment.
+    ///
+    /// # Errors
+    /// The sound cannot be made; the text says why.
+    pub fn warm(&self, content: &Content) -> Result<(), String> {
+        let payload = serde_json::from_str::<Payload>(&content.payload).map_err(|error| error.to_string())?;
+        self.tools.sound.render(&payload).map(drop)
+    }
+
     /// Ends a delivery.
     pub fn halt(&self, activation: ActivationId, reason: HaltReason) {
         self.tools.tell(activation, Word::Halt(reason));

@@ -20,6 +20,9 @@ pub const MULTICAST_ADDRESS: &str = "multicast_address";
 /// Name of the local setting: the network interface this server sends through.
 pub const NETWORK_INTERFACE: &str = "network_interface";
 
+/// Name of the local setting: up to which moment everything that calendars had due was handed over, in milliseconds since 1970.
+pub const CALENDARS_UNTIL: &str = "calendars_until";
+
 /// Who this server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {

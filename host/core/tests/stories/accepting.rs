@@ -223,6 +223,66 @@ fn a_bell_that_comes_up_late_is_not_rung_before_the_others_were_asked() {
     assert!((150..=160).contains(&took), "{took}");
 }
 
+/// Whichever server comes up late, and whichever rang: nobody rings again, and nobody calls missed what was rung.
+#[test]
+fn a_server_that_was_away_for_long_does_not_call_missed_what_another_rang() {
+    for away in [A, B, C] {
+        let (mut world, bell) = (World::of(&[A, B, C]), bell("8:00", 2, 4000));
+        world.kill(away);
+        world.run(2000);
+        for server in [A, B, C].into_iter().filter(|server| *server != away) {
+            world.trigger(server, &bell);
+        }
+        world.run(40_000);
+        world.start(away);
+        // It hands over what was due while it was away before it has a connection, and once more after that.
+        world.trigger(away, &bell);
+        world.run(3000);
+        world.trigger(away, &bell);
+        world.run(5000);
+        assert_eq!(world.reached(&bell), [1, 1], "{away} was away");
+        let records = world.records(bell.id);
+        assert!(records.len() == 1 && records[0].2 == Outcome::Success, "{away} was away: {records:?}");
+    }
+}
+
+#[test]
+fn a_bell_that_everybody_missed_is_recorded_once_by_whoever_comes_up() {
+    for order in [[A, B, C], [C, B, A], [B, A, C]] {
+        let (mut world, bell) = (World::of(&[A, B, C]), bell("8:00", 2, 3000));
+        for server in order {
+            world.kill(server);
+        }
+        world.run(60_000);
+        for server in order {
+            world.start(server);
+            world.trigger(server, &bell);
+            world.run(2500);
+        }
+        world.run(5000);
+        let records = world.records(bell.id);
+        assert_eq!(world.reached(&bell), [0, 0]);
+        assert!(records.len() == 1 && records[0].2 == Outcome::Missed, "{order:?}: {records:?}");
+    }
+}
+
+/// A clock that was ahead called a bell missed before its time; it was set right, and the bell comes up again.
+#[test]
+fn a_bell_that_a_wrong_clock_called_missed_rings_when_its_time_comes() {
+    let (mut world, bell) = (World::of(&[A, B]), bell("8:00", 1, 6000));
+    world.server(A).ahead = 90_000;
+    world.trigger(A, &bell);
+    world.run(1000);
+    assert_eq!(world.records(bell.id), [(A, 0, Outcome::Missed)]);
+    world.server(A).ahead = 0;
+    for server in [A, B] {
+        world.trigger(server, &bell);
+    }
+    world.run(10_000);
+    assert_eq!(world.reached(&bell), [1]);
+    assert_eq!(world.records(bell.id).last().map(|record| record.2), Some(Outcome::Success));
+}
+
 /// Rule 4.
 #[test]
 fn progress_is_on_the_other_servers_within_fifty_milliseconds() {

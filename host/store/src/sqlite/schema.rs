@@ -1,7 +1,7 @@
 //! The form of the configuration database, as the list of steps that lead to it.
 
 /// How many steps there are.
-pub(super) const FORMS: u32 = 1;
+pub(super) const FORMS: u32 = 2;
 
 /// The configuration tables of the first form, by name: a step must not change when the product's list of tables grows.
 const FIRST_TABLES: [&str; 8] =
@@ -54,15 +54,19 @@ pub(super) fn migrations() -> Vec<String> {
             complete INTEGER NOT NULL
         ) STRICT;",
     );
-    for table in FIRST_TABLES {
-        for place in ["row", "stage"] {
-            first.push_str(&format!(
-                "CREATE TABLE {place}_{table} (key TEXT PRIMARY KEY, row TEXT NOT NULL, hash BLOB NOT NULL)
-                 STRICT, WITHOUT ROWID;"
-            ));
-        }
-    }
-    vec![first]
+    first.push_str(&tables(&FIRST_TABLES));
+    vec![first, tables(&["calendars"])]
+}
+
+/// The tables of rows, and those beside them that a snapshot is gathered in.
+fn tables(names: &[&str]) -> String {
+    let table = |place: &str, name: &str| {
+        format!(
+            "CREATE TABLE {place}_{name} (key TEXT PRIMARY KEY, row TEXT NOT NULL, hash BLOB NOT NULL)
+             STRICT, WITHOUT ROWID;"
+        )
+    };
+    names.iter().flat_map(|name| ["row", "stage"].map(|place| table(place, name))).collect()
 }
 
 #[cfg(test)]
