@@ -179,6 +179,18 @@ fn words(config: &Arc<Config>, alarm: &Alarm, me: ServerId) -> Words {
                 ),
             )
         }
+        Kind::Missed => {
+            let (name, due) = match &alarm.fact {
+                Fact::Missed { name, due } => (name.clone(), clock_text(*due)),
+                _ => ("A notification".to_owned(), since.clone()),
+            };
+            (
+                format!("{name} was not sent"),
+                format!("{name}, due {due}, was not sent: by then it was too late. {server} says so since {since}."),
+                "Look at Sent Notifications, Missed: it may not be the only one. If it still matters, send it by hand."
+                    .to_owned(),
+            )
+        }
         Kind::DriverDegraded => {
             let id = alarm.matter.driver.clone().unwrap_or_else(|| "".into());
             let name = config.drivers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());

@@ -9,8 +9,9 @@
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 use onealert_core::{
+    calendar::Calendar,
     config::{Endpoint, Notification, PriorityGroup, Trigger, canonical},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    ids::{ActivationId, CalendarId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -146,7 +147,7 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     fn groups(&self) -> Answer<'_, Vec<GroupView>>;
     /// Creates or replaces a group. A name that is taken is 422 at `/name`; `DEFAULT` keeps its name.
     fn save_group(&self, by: Actor, group: PriorityGroup, expect: Expect) -> Answer<'_, GroupId>;
-    /// Deletes a group; its triggers go to `move_to`. `DEFAULT` cannot be deleted (422), nor a group that triggers use when
+    /// Deletes a group; its triggers and calendars go to `move_to`. `DEFAULT` cannot be deleted (422), nor a group in use when
     /// nothing or no other group is named (422 at `/move_to`).
     fn delete_group(
         &self,
@@ -167,6 +168,19 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     /// Deletes an endpoint, and takes it out of the notifications that name it in the same transaction.
     fn delete_endpoint(&self, by: Actor, id: EndpointId, expect: Expect) -> Answer<'_, ()>;
 
+    // Calendars.
+
+    /// Every calendar, by name, with what is to come of it.
+    fn calendars(&self) -> Answer<'_, Vec<CalendarView>>;
+    /// One calendar.
+    fn calendar(&self, id: CalendarId) -> Answer<'_, CalendarView>;
+    /// What saving this calendar would change in the days to come. A calendar that could not be saved is 422.
+    fn preview_calendar(&self, calendar: Calendar) -> Answer<'_, CalendarPreview>;
+    /// Creates or replaces a calendar. Every fault is 422 at its place.
+    fn save_calendar(&self, by: Actor, calendar: Calendar, expect: Expect) -> Answer<'_, CalendarId>;
+    /// Deletes a calendar. What it started stays, and its history too.
+    fn delete_calendar(&self, by: Actor, id: CalendarId, expect: Expect) -> Answer<'_, ()>;
+
     // Triggers.
 
     /// Every trigger, by name.
@@ -186,6 +200,6 @@ pub trait Needs: RedundancyNeeds + Send + Sync + 'static {
     fn notification(&self, id: NotificationId) -> Answer<'_, Listed<Notification>>;
     /// Creates or replaces a notification. A trigger or endpoint that does not exist is 422.
     fn save_notification(&self, by: Actor, notification: Notification, expect: Expect) -> Answer<'_, NotificationId>;
-    /// Deletes a notification. Its history stays.
+    /// Deletes a notification, and takes it out of the calendars that start it in the same transaction. Its history stays.
     fn delete_notification(&self, by: Actor, id: NotificationId, expect: Expect) -> Answer<'_, ()>;
 }

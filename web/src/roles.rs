@@ -17,6 +17,8 @@ pub enum Action {
     LookAtConfiguration,
     /// Create, change and delete notifications.
     EditNotifications,
+    /// Create, change and delete calendars: bells and other events at a time.
+    EditSchedules,
     /// Change endpoints, triggers, priority groups and drivers.
     Configure,
     /// Change the settings that are each server's own.
@@ -31,7 +33,7 @@ impl Action {
         match self {
             Action::Look | Action::ChangeOwnPassword => UserRole::Viewer,
             Action::Send => UserRole::Sender,
-            Action::LookAtConfiguration | Action::EditNotifications => UserRole::Editor,
+            Action::LookAtConfiguration | Action::EditNotifications | Action::EditSchedules => UserRole::Editor,
             Action::Configure | Action::ChangeLocalSettings | Action::Administer => UserRole::Admin,
         }
     }
@@ -43,6 +45,7 @@ impl Action {
             Action::Send => "send or stop notifications",
             Action::LookAtConfiguration => "see the configuration",
             Action::EditNotifications => "change notifications",
+            Action::EditSchedules => "change schedules",
             Action::Configure => "change the configuration",
             Action::ChangeLocalSettings => "change the settings of this server",
             Action::Administer => "see accounts and logs",
@@ -83,12 +86,13 @@ pub const fn role_name(role: UserRole) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [Action; 8] = [
+    const ALL: [Action; 9] = [
         Action::Look,
         Action::ChangeOwnPassword,
         Action::Send,
         Action::LookAtConfiguration,
         Action::EditNotifications,
+        Action::EditSchedules,
         Action::Configure,
         Action::ChangeLocalSettings,
         Action::Administer,
@@ -103,6 +107,7 @@ mod tests {
             (Action::Send, [false, true, true, true]),
             (Action::LookAtConfiguration, [false, false, true, true]),
             (Action::EditNotifications, [false, false, true, true]),
+            (Action::EditSchedules, [false, false, true, true]),
             (Action::Configure, [false, false, false, true]),
             (Action::ChangeLocalSettings, [false, false, false, true]),
             (Action::Administer, [false, false, false, true]),

@@ -39,12 +39,21 @@ pub enum Kind {
     Clock,
     /// A driver ends again and again, or cannot be started, on a server.
     DriverDegraded,
+    /// A notification was too late and was not sent, such as a bell while every server was down.
+    Missed,
 }
 
 impl Kind {
     /// Every kind, in the order in which people are offered them.
-    pub const ALL: [Kind; 6] =
-        [Kind::FailedOver, Kind::CameBack, Kind::Stopped, Kind::SyncError, Kind::Clock, Kind::DriverDegraded];
+    pub const ALL: [Kind; 7] = [
+        Kind::FailedOver,
+        Kind::CameBack,
+        Kind::Stopped,
+        Kind::SyncError,
+        Kind::Clock,
+        Kind::DriverDegraded,
+        Kind::Missed,
+    ];
 
     /// The kind in settings and event keys.
     pub const fn word(self) -> &'static str {
@@ -55,6 +64,7 @@ impl Kind {
             Kind::SyncError => "sync_error",
             Kind::Clock => "clock",
             Kind::DriverDegraded => "driver_degraded",
+            Kind::Missed => "missed",
         }
     }
 
@@ -67,6 +77,7 @@ impl Kind {
             Kind::SyncError => "Synchronisation error",
             Kind::Clock => "Clock differs by 500 ms or more",
             Kind::DriverDegraded => "A driver is degraded or has failed",
+            Kind::Missed => "A bell or notification was too late and was not sent",
         }
     }
 }
@@ -109,6 +120,13 @@ pub enum Fact {
     Clock(i64),
     /// What the server says of it itself.
     Said(String),
+    /// What was not sent, and when it was due or accepted.
+    Missed {
+        /// The notification's name.
+        name: String,
+        /// The moment.
+        due: Wall,
+    },
 }
 
 /// A trigger that is set off.
@@ -175,7 +193,8 @@ impl Filter {
     /// The settings as pages and API describe them, for the servers and drivers of an installation.
     pub fn schema(config: &Config) -> Value {
         let kinds = Kind::ALL.map(Kind::word);
-        let told = [Kind::FailedOver, Kind::SyncError, Kind::Clock, Kind::DriverDegraded].map(Kind::word);
+        let told =
+            [Kind::FailedOver, Kind::SyncError, Kind::Clock, Kind::DriverDegraded, Kind::Missed].map(Kind::word);
         let servers = config.servers.values();
         let drivers = config.drivers.values();
         let several = |values: Value, titles: Value| json!({"enum": values, "x-enum-titles": titles});

@@ -8,6 +8,7 @@
 mod check;
 mod clockwork;
 mod occur;
+mod outlook;
 mod when;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::{
 pub use check::{Fault, faults};
 pub use clockwork::{AHEAD, Clockwork, LOOK_BACK, Work};
 pub use occur::{Day, Occurrence, Plan, plans};
+pub use outlook::{DayChange, DayOutlook, changes, outlook};
 pub use when::{BadDate, BadTime, Date, TimeOfDay, Weekday};
 
 /// What sets calendars' events off, as records name it.

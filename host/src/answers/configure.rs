@@ -1,6 +1,7 @@
 //! Endpoints, triggers and notifications: what is shown of them, and how they are written.
 
 use onealert_core::{
+    calendar::{Calendar, calendars_of},
     config::{Change, Config, Endpoint, Notification, Table, Trigger, canonical},
     ids::{DriverId, EndpointId, NotificationId, TriggerId},
 };
@@ -256,7 +257,12 @@ pub(super) async fn delete_trigger(answers: &Answers, by: Actor, id: TriggerId, 
 }
 
 pub(super) fn notifications(hub: &Hub) -> Vec<Listed<Notification>> {
-    let mut all: Vec<_> = hub.config().notifications.values().map(|row| listed(row.clone(), Vec::new())).collect();
+    let config = hub.config();
+    let calendars = |row: &Notification| {
+        let name = |calendar: &Calendar| Named { id: calendar.id.to_string(), name: calendar.name.clone() };
+        calendars_of(&config, &row.id).map(name).collect()
+    };
+    let mut all: Vec<_> = config.notifications.values().map(|row| listed(row.clone(), calendars(row))).collect();
     all.sort_by_key(|listed| listed.row.name.to_lowercase());
     all
 }
@@ -310,7 +316,13 @@ pub(super) async fn delete_notification(
     answers.must_configure()?;
     let config = answers.0.config();
     let present = config.notifications.get(&id).ok_or_else(|| Problem::not_found("notification", &id))?;
-    let expected = expect(Table::Notifications, id.as_str(), "notification", Some(present), &seen)?;
-    let change = Change::delete(Table::Notifications, id.as_str());
-    write(answers, by, format!("deleted notification {:?}", present.name), vec![change], expected).await
+    let mut expected = expect(Table::Notifications, id.as_str(), "notification", Some(present), &seen)?;
+    let mut changes = Vec::new();
+    for calendar in calendars_of(&config, &id) {
+        // As it was looked at: a change of the calendar at the same moment is not overwritten.
+        expected.push(as_it_is(Table::Calendars, calendar.id.as_str(), calendar));
+        changes.push(Change::put(Table::Calendars, calendar.id.as_str(), &calendar.without(&id)));
+    }
+    changes.push(Change::delete(Table::Notifications, id.as_str()));
+    write(answers, by, format!("deleted notification {:?}", present.name), changes, expected).await
 }

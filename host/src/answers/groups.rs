@@ -1,6 +1,7 @@
 //! Priority groups: who would send, and where the triggers of a deleted one go.
 
 use onealert_core::{
+    calendar::Calendar,
     config::{Change, Config, DEFAULT_GROUP, PriorityGroup, Table, Trigger},
     ids::GroupId,
 };
@@ -26,7 +27,10 @@ pub(super) async fn list(hub: &Hub) -> Result<Vec<GroupView>, Problem> {
             let uses = config.triggers.values().filter(|trigger| trigger.group == group.id);
             let used_by =
                 uses.map(|trigger| Named { id: trigger.id.to_string(), name: trigger.name.clone() }).collect();
-            GroupView { listed: listed(group, used_by), sends }
+            let rings = config.calendars.values().filter(|calendar| calendar.group == group.id);
+            let calendars =
+                rings.map(|calendar| Named { id: calendar.id.to_string(), name: calendar.name.clone() }).collect();
+            GroupView { listed: listed(group, used_by), calendars, sends }
         })
         .collect();
     views.sort_by_key(|view| (view.listed.row.id.as_str() != DEFAULT_GROUP, view.listed.row.name.to_lowercase()));
@@ -94,7 +98,10 @@ pub(super) async fn delete(
     let present = config.groups.get(&id).ok_or_else(|| Problem::not_found("priority group", &id))?;
     let mut expected = expect(Table::PriorityGroups, id.as_str(), "priority group", Some(present), &seen)?;
     let users: Vec<&Trigger> = config.triggers.values().filter(|trigger| trigger.group == id).collect();
-    let moved_to = if users.is_empty() { None } else { Some(heir(&config, &id, move_to, &users)?) };
+    let rings: Vec<&Calendar> = config.calendars.values().filter(|calendar| calendar.group == id).collect();
+    let names = users.iter().map(|trigger| trigger.name.as_str()).chain(rings.iter().map(|row| row.name.as_str()));
+    let names: Vec<&str> = names.collect();
+    let moved_to = if names.is_empty() { None } else { Some(heir(&config, &id, move_to, &names)?) };
     let mut changes = Vec::new();
     if let Some(heir) = &moved_to {
         for trigger in &users {
@@ -103,26 +110,31 @@ pub(super) async fn delete(
             let moved = Trigger { group: heir.clone(), ..(*trigger).clone() };
             changes.push(Change::put(Table::Triggers, trigger.id.as_str(), &moved));
         }
-        // It must still be there when the triggers arrive.
+        for calendar in &rings {
+            expected.push(as_it_is(Table::Calendars, calendar.id.as_str(), *calendar));
+            let moved = Calendar { group: heir.clone(), ..(*calendar).clone() };
+            changes.push(Change::put(Table::Calendars, calendar.id.as_str(), &moved));
+        }
+        // It must still be there when they arrive.
         expected.push(as_it_is(Table::PriorityGroups, heir.as_str(), &config.groups[heir]));
     }
     let triggers = users.into_iter().map(|trigger| trigger.id.clone()).collect();
+    let calendars = rings.into_iter().map(|calendar| calendar.id.clone()).collect();
     changes.push(Change::delete(Table::PriorityGroups, id.as_str()));
     let what = match &moved_to {
-        Some(heir) => format!("deleted priority group {:?}; its triggers went to {heir}", present.name),
+        Some(heir) => format!("deleted priority group {:?}; what used it went to {heir}", present.name),
         None => format!("deleted priority group {:?}", present.name),
     };
     write(answers, by, what, changes, expected).await?;
-    Ok(GroupDeleted { moved_to, triggers })
+    Ok(GroupDeleted { moved_to, triggers, calendars })
 }
 
-/// The group that takes a deleted group's triggers: named by the caller, there, and another one.
-fn heir(config: &Config, id: &GroupId, named: Option<GroupId>, users: &[&Trigger]) -> Result<GroupId, Problem> {
+/// The group that takes a deleted group's triggers and calendars: named by the caller, there, and another one.
+fn heir(config: &Config, id: &GroupId, named: Option<GroupId>, users: &[&str]) -> Result<GroupId, Problem> {
     let wrong = |message: String| Err(Problem::invalid(vec![FieldProblem::new("/move_to", message)]));
     match named {
         None => {
-            let names: Vec<&str> = users.iter().map(|trigger| trigger.name.as_str()).collect();
-            wrong(format!("must name the group that its triggers go to; in use by: {}", names.join(", ")))
+            wrong(format!("must name the group that its triggers and calendars go to; in use by: {}", users.join(", ")))
         }
         Some(heir) if heir == *id => wrong("must be another group than the one that is deleted".to_owned()),
         Some(heir) if !config.groups.contains_key(&heir) => wrong(format!("{heir} is not a priority group")),

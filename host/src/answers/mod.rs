@@ -4,6 +4,7 @@
 mod accounts;
 mod activator;
 mod balancer;
+mod calendars;
 mod configure;
 pub(crate) mod driver_on;
 mod drivers;
@@ -25,8 +26,9 @@ mod versions;
 use std::{net::IpAddr, sync::Arc};
 
 use onealert_core::{
+    calendar::Calendar,
     config::{Endpoint, Notification, PriorityGroup, Trigger},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    ids::{ActivationId, CalendarId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
     life::{Deed, Denial, Life},
 };
 use onealert_web::needs::*;
@@ -208,6 +210,24 @@ impl Needs for Answers {
     }
     fn delete_endpoint(&self, by: Actor, id: EndpointId, expect: Expect) -> Answer<'_, ()> {
         Box::pin(async move { configure::delete_endpoint(self, by, id, expect).await })
+    }
+    fn calendars(&self) -> Answer<'_, Vec<CalendarView>> {
+        Box::pin(async { calendars::list(&self.0).await })
+    }
+    fn calendar(&self, id: CalendarId) -> Answer<'_, CalendarView> {
+        Box::pin(async move {
+            let found = calendars::list(&self.0).await?.into_iter().find(|view| view.listed.row.id == id);
+            found.ok_or_else(|| Problem::not_found("calendar", &id))
+        })
+    }
+    fn preview_calendar(&self, calendar: Calendar) -> Answer<'_, CalendarPreview> {
+        Box::pin(async move { calendars::preview(&self.0, calendar) })
+    }
+    fn save_calendar(&self, by: Actor, calendar: Calendar, expect: Expect) -> Answer<'_, CalendarId> {
+        Box::pin(async move { calendars::save(self, by, calendar, expect).await })
+    }
+    fn delete_calendar(&self, by: Actor, id: CalendarId, expect: Expect) -> Answer<'_, ()> {
+        Box::pin(async move { calendars::delete(self, by, id, expect).await })
     }
     fn triggers(&self) -> Answer<'_, Vec<Listed<Trigger>>> {
         Box::pin(async { Ok(configure::triggers(&self.0)) })

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use onealert_core::{
     activation::EndpointState,
     config::{Role, Server, Table},
+    effect::Outcome,
     ids::ServerId,
     knowledge::Knowledge,
     life::Life,
     members::licensed_order,
     node::Node,
+    time::Wall,
     version::compare,
     view::{Belief, ClockLevel, HoldView, PeerView},
 };
@@ -38,6 +40,8 @@ struct Seen {
     activations: Vec<Knowledge>,
     /// How many activations each owner accepted with one copy only, of those still known.
     degraded: BTreeMap<ServerId, u32>,
+    /// When what is known to be missed was due or accepted.
+    missed: Vec<Wall>,
     hold: Option<HoldView>,
     resuming: bool,
     draining: bool,
@@ -67,6 +71,11 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
             *count.entry(known.owner).or_default() += 1;
             count
         }),
+        missed: node
+            .activations()
+            .filter(|known| matches!(known.ended, Some((Outcome::Missed, _))))
+            .map(|known| known.content.due.unwrap_or(known.content.accepted))
+            .collect(),
         hold: node.hold(node.identity().server),
         resuming: node.is_resuming(),
         draining: node.is_draining(),
@@ -83,6 +92,7 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
     let down = |server: &ServerStatus| seen.peers.iter().any(|it| it.id == server.id && it.belief == Belief::Down);
     let mut attention = attention(&servers, down);
     attention.extend(unopened(&hub.unopened()));
+    attention.extend(missed(&seen.missed));
     let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
     let mut running: Vec<Running> = seen.activations.iter().map(|known| run(known, &name(known.owner))).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.accepted));
@@ -296,6 +306,23 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         shown.booted = standing.health.booted;
     }
     with_disk(shown)
+}
+
+/// What was too late to be sent, as long as servers remember it: for a day.
+fn missed(due: &[Wall]) -> Option<Attention> {
+    let last = due.iter().max()?;
+    let what = match due.len() {
+        1 => "A notification was too late and was not sent".to_owned(),
+        n => format!("{n} notifications were too late and were not sent"),
+    };
+    Some(Attention {
+        state: State::Warning,
+        what,
+        since: Some(*last),
+        effect: "Whoever should have heard it did not. It is shown for a day.".to_owned(),
+        action: "Show what was missed".to_owned(),
+        href: "/sent?outcome=missed".to_owned(),
+    })
 }
 
 /// What is to be done about stored secrets that this server cannot open: one entry, naming the first of them.

@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/groups/{id}" LookAtConfiguration (None) -> (Some("GroupRow")) group: "One priority group.";
     PUT "/groups/{id}" Configure (Some("PriorityGroup")) -> (None) put_group: "Replace a priority group: name and order.";
     DELETE "/groups/{id}" Configure (None) -> (Some("GroupDeleted")) delete_group:
-        "Delete a priority group. While triggers use it, move_to names the group that they go to.";
+        "Delete a priority group. While triggers or calendars use it, move_to names the group that they go to.";
     PUT "/servers/{id}" Configure (Some("ServerName")) -> (None) put_server: "Give a server another display name.";
     GET "/phone-login" LookAtConfiguration (None) -> (Some("PhoneLogin")) phone_login:
         "The login that phones obey, without its password.";
@@ -66,12 +66,12 @@ fn one<T: Serialize>(listed: &Listed<T>) -> Result<Reply, Problem> {
     Ok(tagged(reply::json(listed), &listed.etag))
 }
 
-fn created(id: impl std::fmt::Display) -> Result<Reply, Problem> {
+pub(super) fn created(id: impl std::fmt::Display) -> Result<Reply, Problem> {
     Ok(reply::json_with(StatusCode::CREATED, &json!({ "id": id.to_string() })))
 }
 
 /// The posted row, its id taken from the path.
-fn row<T: serde::de::DeserializeOwned>(call: &Call, id: &str) -> Result<T, Problem> {
+pub(super) fn row<T: serde::de::DeserializeOwned>(call: &Call, id: &str) -> Result<T, Problem> {
     let mut value: Value = call.request.json()?;
     let Some(object) = value.as_object_mut() else {
         return Err(Problem::bad_request("The body must be a JSON object."));
@@ -82,7 +82,7 @@ fn row<T: serde::de::DeserializeOwned>(call: &Call, id: &str) -> Result<T, Probl
 }
 
 /// The key of a row to be created: given in the body, or made by the server.
-fn new_row<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, Problem> {
+pub(super) fn new_row<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, Problem> {
     let value: Value = call.request.json()?;
     row(call, value["id"].as_str().unwrap_or_default())
 }

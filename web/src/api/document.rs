@@ -7,7 +7,7 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::needs::{LogLine, Named, State};
+use crate::needs::{EventView, LogLine, Named, State};
 
 /// The saved plan: what is sent to whom when one of its triggers happens.
 #[derive(ToSchema)]
@@ -83,6 +83,118 @@ pub(super) struct PriorityGroup {
     servers: Vec<String>,
 }
 
+/// Which events happen when.
+#[derive(ToSchema)]
+pub(super) struct Calendar {
+    /// Row key; may be left out when creating.
+    id: String,
+    name: String,
+    /// IANA name of the time zone, such as America/Chicago.
+    zone: String,
+    /// The priority group.
+    group: String,
+    /// What could not be sent within so many seconds is recorded as missed; 30 if left out.
+    late_limit_s: u32,
+    templates: Vec<DayTemplate>,
+    week: Week,
+    /// Where two cover a date the shorter one counts.
+    exceptions: Vec<CalendarException>,
+}
+
+/// A day: what happens at which time.
+#[derive(ToSchema)]
+pub(super) struct DayTemplate {
+    /// Unique in the calendar.
+    name: String,
+    events: Vec<CalendarEvent>,
+}
+
+/// An event of a day.
+#[derive(ToSchema)]
+pub(super) struct CalendarEvent {
+    /// Unique in its template.
+    name: String,
+    /// Local time, 08:00 or 08:00:30.
+    at: String,
+    /// What it starts.
+    notifications: Vec<String>,
+    /// It does not happen.
+    paused: bool,
+}
+
+/// The template of each weekday; null: no bells.
+#[derive(ToSchema)]
+pub(super) struct Week {
+    monday: Option<String>,
+    tuesday: Option<String>,
+    wednesday: Option<String>,
+    thursday: Option<String>,
+    friday: Option<String>,
+    saturday: Option<String>,
+    sunday: Option<String>,
+}
+
+/// Dates that are not as the week says.
+#[derive(ToSchema)]
+pub(super) struct CalendarException {
+    /// The first, as 2026-09-01.
+    from: String,
+    /// The last; the same for one date.
+    to: String,
+    /// What they have instead; null: no bells.
+    template: Option<String>,
+    reason: String,
+}
+
+/// A calendar with what is known about it.
+#[derive(ToSchema)]
+pub(super) struct CalendarRow {
+    row: Calendar,
+    /// For If-Match.
+    etag: String,
+    state: State,
+    text: String,
+    used_by: Vec<Named>,
+    /// The moment at which this was so, in milliseconds since 1970.
+    now: i64,
+    next: Option<EventView>,
+    /// What happens today, in the calendar's zone.
+    today: Vec<EventView>,
+    /// Today and the days after it.
+    days: Vec<DayOutlook>,
+    /// The server that would ring at present.
+    sends: Option<String>,
+    sends_name: String,
+    group_name: String,
+}
+
+/// What a date has.
+#[derive(ToSchema)]
+pub(super) struct DayOutlook {
+    date: String,
+    /// Null: no bells.
+    template: Option<String>,
+    /// Why it is not as the week says.
+    reason: Option<String>,
+    events: usize,
+}
+
+/// What saving a calendar would change.
+#[derive(ToSchema)]
+pub(super) struct CalendarPreview {
+    changes: Vec<DayChange>,
+    /// How many days were looked at.
+    days: i64,
+}
+
+/// A date that changes: how many events are to come on it before and after.
+#[derive(ToSchema)]
+pub(super) struct DayChange {
+    date: String,
+    before: usize,
+    after: usize,
+}
+
 macro_rules! listed {
     ($($name:ident of $row:ident;)*) => {
         $(
@@ -116,6 +228,7 @@ pub(super) struct GroupRow {
     text: String,
     /// Its triggers.
     used_by: Vec<Named>,
+    calendars: Vec<Named>,
     /// The server that would send for it at present.
     sends: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! The JSON API: the same operations as the pages, described by OpenAPI from the very table that routes requests.
 
+mod calendars;
 mod configuration;
 pub mod device;
 mod document;
@@ -94,6 +95,7 @@ async fn run(request: Request) -> Result<Reply, Problem> {
 fn routes() -> impl Iterator<Item = &'static Route> {
     general::ROUTES
         .iter()
+        .chain(calendars::ROUTES)
         .chain(configuration::ROUTES)
         .chain(trust::ROUTES)
         .chain(redundancy::ROUTES)

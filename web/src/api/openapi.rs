@@ -21,8 +21,9 @@ use utoipa::{
 use super::{
     Route, configuration,
     document::{
-        Created, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
-        PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow,
+        Calendar, CalendarEvent, CalendarException, CalendarPreview, CalendarRow, Created, DayChange, DayOutlook, DayTemplate,
+        DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
+        PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow, Week,
     },
     general, routes, servers,
 };
@@ -30,7 +31,7 @@ use crate::{
     needs::{
         Accepted, Attention, Beat, Conflict, ConflictRow, Deprovisioned, DiskView, DrillCase, DrillDriver,
         DrillEndpoint, DrillReport, DriverBrief, DriverFile, DriverKey, DriverOnServer, DriverPin, DriverSwitch,
-        DriverView, Drivers, Duty, EndpointResult, EventIn, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice,
+        DriverView, Drivers, Duty, EndpointResult, EventIn, EventView, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice,
         Licence, LocalSettings, LocalSettingsView, LogLine, Moment, Named, NewDriverKey, OtherServer, PhoneLogin,
         Problem, PromoteRequest, Promoted, Redundancy, RedundancySettings, Returning, Running, Sender, SentBy,
         SentDetail, SentPage, SentRow, ServerRow, ServerStatus, ServerVersions, State, Status, UserView, WhatIf,
@@ -44,6 +45,16 @@ use crate::{
 #[openapi(components(schemas(
     Accepted,
     Attention,
+    Calendar,
+    CalendarEvent,
+    CalendarException,
+    CalendarPreview,
+    CalendarRow,
+    DayChange,
+    DayOutlook,
+    DayTemplate,
+    EventView,
+    Week,
     Conflict,
     ConflictRow,
     Created,
@@ -178,7 +189,7 @@ fn operation(route: &Route) -> Operation {
     }
     match (&route.method, route.path) {
         (&Method::DELETE, "/groups/{id}") => {
-            let about = "The group that its triggers go to; needed while triggers use it.";
+            let about = "The group that its triggers and calendars go to; needed while there are any.";
             operation = operation.parameter(text("move_to", ParameterIn::Query, about, Required::False));
         }
         (_, "/notifications/{id}/send") => {
@@ -283,6 +294,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use onealert_core::{
+        calendar,
         config::{self, Audio, Behaviour, OnTakeover, Priority},
         ids::{DriverId, EndpointId, GroupId, NotificationId, TriggerId},
     };
@@ -356,7 +368,26 @@ mod tests {
             late_limit_ms: None,
         };
         let group = config::PriorityGroup { id: GroupId::from("g"), name: String::new(), servers: Vec::new() };
+        let exception = calendar::Exception {
+            from: "2026-09-01".parse().expect("a date"),
+            to: "2026-09-01".parse().expect("a date"),
+            template: None,
+            reason: String::new(),
+        };
+        let event = calendar::CalendarEvent {
+            name: String::new(),
+            at: "08:00".parse().expect("a time"),
+            notifications: Vec::new(),
+            paused: false,
+        };
+        let day = calendar::DayTemplate { name: String::new(), events: Vec::new() };
+        let bells = calendar::Calendar::new("c".into(), "", "UTC", GroupId::from("g"));
         let real = [
+            ("Calendar", json!(bells)),
+            ("Week", json!(bells.week)),
+            ("DayTemplate", json!(day)),
+            ("CalendarEvent", json!(event)),
+            ("CalendarException", json!(exception)),
             ("Notification", json!(notification)),
             ("Message", json!(notification.message)),
             ("Endpoint", json!(endpoint)),

@@ -1,5 +1,6 @@
 //! What a caller can do, each once: roles, read-only servers and schemas are checked here, for pages and API alike.
 
+mod calendars;
 mod drivers;
 mod looking;
 mod rows;

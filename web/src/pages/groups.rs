@@ -30,7 +30,7 @@ struct Shown {
     name: String,
     href: String,
     servers: Vec<Place>,
-    triggers: String,
+    uses: String,
 }
 
 struct Place {
@@ -49,16 +49,16 @@ struct GroupPage {
     etag: String,
     form: Form,
     servers: Vec<Member>,
-    triggers: Vec<(String, String)>,
+    uses: Vec<(String, String)>,
     delete: Option<String>,
 }
 
-/// Asks where the triggers go before the group does.
+/// Asks where its triggers and calendars go before the group does.
 #[derive(Template)]
 #[template(path = "group_delete.html")]
 struct DeletePage {
     frame: Frame,
-    triggers: Vec<String>,
+    uses: Vec<String>,
     action: String,
     etag: String,
     form: Form,
@@ -108,9 +108,14 @@ async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
 
 fn shown(group: GroupView, servers: &[ServerStatus]) -> Shown {
     let row = group.listed.row;
-    let triggers = match group.listed.used_by.len() {
-        0 => "No trigger uses it.".to_owned(),
-        n => format!("{}: {}", words::count(n, "trigger", "triggers"), names(&group.listed.used_by)),
+    let counted = |used: &[Named], one: &str, many: &str| {
+        (!used.is_empty()).then(|| format!("{}: {}", words::count(used.len(), one, many), names(used)))
+    };
+    let triggers = counted(&group.listed.used_by, "trigger", "triggers");
+    let calendars = counted(&group.calendars, "calendar", "calendars");
+    let uses = match [triggers, calendars].into_iter().flatten().collect::<Vec<_>>() {
+        none if none.is_empty() => "Nothing uses it.".to_owned(),
+        some => some.join(" · "),
     };
     let place = |id: &ServerId| {
         let known = servers.iter().find(|server| server.id == *id);
@@ -125,7 +130,7 @@ fn shown(group: GroupView, servers: &[ServerStatus]) -> Shown {
         href: path_to("/groups", row.id.as_str()),
         servers: row.servers.iter().map(place).collect(),
         name: row.name,
-        triggers,
+        uses,
     }
 }
 
@@ -163,8 +168,8 @@ async fn show(request: &Request, caller: &Caller, draft: Draft, refused: Option<
     if let Some(problem) = &refused {
         form = form.with_problem(problem);
     }
-    let used_by: Vec<Named> = match &draft.id {
-        Some(id) => caller.group(id).await.map(|group| group.listed.used_by).unwrap_or_default(),
+    let uses = match &draft.id {
+        Some(id) => caller.group(id).await.map(|group| uses(&group)).unwrap_or_default(),
         None => Vec::new(),
     };
     let path = draft.id.as_ref().map(|id| path_to("/groups", id.as_str()));
@@ -176,11 +181,18 @@ async fn show(request: &Request, caller: &Caller, draft: Draft, refused: Option<
         etag: draft.etag,
         form,
         servers: servers.collect(),
-        triggers: used_by.into_iter().map(|named| (named.name, path_to("/triggers", &named.id))).collect(),
+        uses,
         delete: path.filter(|_| !is_default).map(|path| format!("{path}/delete")),
         frame,
     };
     reply::page_with(status, &page)
+}
+
+/// Names and addresses of the triggers and calendars of a group.
+fn uses(group: &GroupView) -> Vec<(String, String)> {
+    let triggers = group.listed.used_by.iter().map(|named| (named.name.clone(), path_to("/triggers", &named.id)));
+    let calendar = |named: &Named| (format!("{} (schedule)", named.name), path_to("/schedules", &named.id));
+    triggers.chain(group.calendars.iter().map(calendar)).collect()
 }
 
 /// A posted form: a server moved (shown again, not saved), or the order to be saved.
@@ -232,15 +244,17 @@ async fn delete(request: &Request, caller: &Caller, id: GroupId) -> Result<Reply
             Err(problem) => return Err(problem),
         }
     }
-    let group = caller.group(&id).await?.listed;
+    let group = caller.group(&id).await?;
+    let uses: Vec<String> = uses(&group).into_iter().map(|(name, _)| name).collect();
+    let group = group.listed;
     let path = path_to("/groups", id.as_str());
     let mut fields = Form::default();
-    if !group.used_by.is_empty() {
+    if !uses.is_empty() {
         let others = caller.groups().await?.into_iter().map(|other| other.listed.row).filter(|other| other.id != id);
         let chosen = form.text("/move_to");
         let mut choices = vec![Choice::new("", "Choose a priority group", chosen.is_empty())];
         choices.extend(others.map(|other| Choice::new(other.id.as_str(), &other.name, chosen == other.id.as_str())));
-        fields = fields.field(FormField::select("/move_to", "Its triggers go to", choices).required());
+        fields = fields.field(FormField::select("/move_to", "What uses it goes to", choices).required());
     }
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     if let Some(problem) = &refused {
@@ -248,7 +262,7 @@ async fn delete(request: &Request, caller: &Caller, id: GroupId) -> Result<Reply
     }
     let page = DeletePage {
         frame: Frame::of(request, caller, format!("Delete {}?", group.row.name)),
-        triggers: group.used_by.iter().map(|named| named.name.clone()).collect(),
+        uses,
         action: format!("{path}/delete"),
         etag: group.etag,
         form: fields,

@@ -38,6 +38,7 @@ impl Kind for Notifications {
     type Row = Notification;
     const LIST: (&'static str, &'static str) = ("Notifications", "/notifications");
     const ONE: &'static str = "notification";
+    const USERS: &'static str = "/schedules";
     const CHANGE: Action = Action::EditNotifications;
 
     async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
@@ -113,7 +114,12 @@ impl Kind for Notifications {
             1 => "Its trigger stays, and no longer starts it.".to_owned(),
             n => format!("Its {n} triggers stay, and no longer start it."),
         };
-        vec![driven, "What it sent stays in Sent Notifications.".to_owned()]
+        let mut lines = vec![driven];
+        if !listed.used_by.is_empty() {
+            lines.push(format!("It is taken out of {}; their events stay.", rows::names(&listed.used_by)));
+        }
+        lines.push("What it sent stays in Sent Notifications.".to_owned());
+        lines
     }
 
     fn named(row: &Notification) -> (&str, &str) {

@@ -26,6 +26,8 @@ pub trait Kind {
     const LIST: (&'static str, &'static str);
     /// What one row is called, in a sentence.
     const ONE: &'static str;
+    /// Where the pages of what uses one are.
+    const USERS: &'static str = "/notifications";
     /// What changing one is.
     const CHANGE: Action;
 
@@ -104,7 +106,7 @@ pub async fn show<K: Kind>(
         hidden: draft.hidden,
         form: draft.form,
         save: format!("Save {}", K::ONE),
-        used_by: used_by.into_iter().map(|named| (named.name, path_to("/notifications", &named.id))).collect(),
+        used_by: used_by.into_iter().map(|named| (named.name, path_to(K::USERS, &named.id))).collect(),
         send: draft.send,
         delete: (exists && caller.can(K::CHANGE)).then(|| format!("{path}/delete")),
         frame,

@@ -1,5 +1,6 @@
 //! What pages and API show: plain values, filled in by the host.
 
+mod calendars;
 mod drivers;
 mod own;
 mod redundancy;
@@ -11,6 +12,7 @@ mod trust;
 mod versions;
 mod who;
 
+pub use calendars::*;
 pub use drivers::*;
 pub use own::*;
 pub use redundancy::*;

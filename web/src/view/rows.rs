@@ -2,7 +2,7 @@
 
 use onealert_core::{
     config::PriorityGroup,
-    ids::{GroupId, ServerId, TriggerId},
+    ids::{CalendarId, GroupId, ServerId, TriggerId},
 };
 use serde::Serialize;
 
@@ -38,6 +38,8 @@ pub struct GroupView {
     /// The group and its triggers.
     #[serde(flatten)]
     pub listed: Listed<PriorityGroup>,
+    /// The calendars that use it.
+    pub calendars: Vec<Named>,
     /// The server that would send for it at present.
     pub sends: Option<ServerId>,
 }
@@ -62,13 +64,16 @@ pub struct Sounds {
     pub files: Vec<String>,
 }
 
-/// A priority group was deleted; its triggers went where the caller said.
+/// A priority group was deleted; its triggers and calendars went where the caller said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct GroupDeleted {
-    /// The group that has them after that; `None` when no trigger used the group.
+    /// The group that has them after that; `None` when nothing used the group.
     #[schema(value_type = Option<String>)]
     pub moved_to: Option<GroupId>,
     /// The triggers that moved.
     #[schema(value_type = Vec<String>)]
     pub triggers: Vec<TriggerId>,
+    /// The calendars that moved.
+    #[schema(value_type = Vec<String>)]
+    pub calendars: Vec<CalendarId>,
 }

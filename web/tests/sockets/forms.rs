@@ -169,7 +169,7 @@ async fn deleting_asks_and_says_what_hangs_on_it() {
     let cookie = server.sign_in("admin").await;
     let page = server.post(&cookie, "/groups/pool/delete", &[]).await.is(200);
     let etag = hidden(&page, "etag");
-    page.shows("1 trigger uses it: Severe thunderstorm").shows("Its triggers go to").shows("Delete priority group");
+    page.shows("In use by Severe thunderstorm.").shows("What uses it goes to").shows("Delete priority group");
     let sure = [("confirm", "yes"), ("etag", etag.as_str())];
     server.post(&cookie, "/groups/pool/delete", &sure).await.is(422).shows("Must name the group");
     server.get("/groups/pool").cookie(&cookie).send().await.is(200);

@@ -33,6 +33,8 @@ pub struct Alerts {
     told: BTreeMap<ActivationId, Told>,
     /// When the activations were last looked through for that.
     looked: Option<Mono>,
+    /// What was found too late since the last look.
+    missed: Vec<ActivationId>,
 }
 
 /// Something that is wrong on this server itself.
@@ -83,6 +85,7 @@ impl Alerts {
             ended: BTreeMap::new(),
             told: BTreeMap::new(),
             looked: None,
+            missed: Vec::new(),
         }
     }
 
@@ -114,7 +117,18 @@ impl Alerts {
                     }
                 }
             }
+            Notice::Missed { activation } => self.missed.push(activation),
             _ => {}
+        }
+    }
+
+    /// What this server found too late to be sent.
+    fn look_at_missed(&mut self, now: Now, node: &Node) {
+        let me = node.identity().server;
+        for known in std::mem::take(&mut self.missed).into_iter().filter_map(|id| node.knowledge(id)) {
+            let content = &known.content;
+            let fact = Fact::Missed { name: content.name.clone(), due: content.due.unwrap_or(content.accepted) };
+            self.passed(now, Matter::of(Kind::Missed, me), fact);
         }
     }
 
@@ -139,8 +153,11 @@ impl Alerts {
 
     /// Something happened on this server that is over at once, such as rows that were changed by hand and repaired.
     pub fn happened(&mut self, now: Now, me: ServerId, kind: Kind, text: String) {
-        let matter = Matter::of(kind, me);
-        self.begin(now, matter.clone(), Fact::Said(text));
+        self.passed(now, Matter::of(kind, me), Fact::Said(text));
+    }
+
+    fn passed(&mut self, now: Now, matter: Matter, fact: Fact) {
+        self.begin(now, matter.clone(), fact);
         if let Some(known) = self.standing.get_mut(&matter) {
             known.at_once = true;
         }
@@ -149,6 +166,7 @@ impl Alerts {
 
     /// What is to be told at this moment.
     pub fn review(&mut self, now: Now, node: &Node, config: &Config) -> Vec<Alarm> {
+        self.look_at_missed(now, node);
         self.hear(now, node);
         let peers = node.peers();
         self.look_at_clocks(now, node, &peers, config);
@@ -323,7 +341,7 @@ impl Standing {
 fn patience(kind: Kind, tuning: &Tuning) -> Span {
     match kind {
         Kind::FailedOver | Kind::Stopped => Span(0),
-        Kind::CameBack | Kind::SyncError | Kind::Clock | Kind::DriverDegraded => tuning.suspicion().times(4),
+        Kind::CameBack | Kind::SyncError | Kind::Clock | Kind::DriverDegraded | Kind::Missed => tuning.suspicion().times(4),
     }
 }
 

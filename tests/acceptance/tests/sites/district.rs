@@ -5,7 +5,8 @@ use std::{
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream, UdpSocket},
-    time::{Duration, Instant},
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use harness::{Api, Fleet, FleetOptions, wait_for};
@@ -143,9 +144,40 @@ impl District {
     }
 
     fn lines(&self, site: Site, bell: &str) -> String {
+        fs::read_to_string(self.file(site, bell)).unwrap_or_default()
+    }
+
+    fn file(&self, site: Site, bell: &str) -> PathBuf {
         let name = &self.fleet.servers[site as usize].name;
-        let file = self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join(format!("{bell}.txt"));
-        fs::read_to_string(file).unwrap_or_default()
+        self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join(format!("{bell}.txt"))
+    }
+
+    /// Which servers rang a bell how often, counted at what it reached.
+    pub fn rings(&self, bell: &str) -> Vec<(Site, usize)> {
+        let begun = |site: &Site| self.lines(*site, bell).lines().filter(|line| line.starts_with("begin ")).count();
+        Site::ALL.into_iter().map(|site| (site, begun(&site))).filter(|(_, rings)| *rings > 0).collect()
+    }
+
+    /// When a bell's endpoint at a site was last written to, in milliseconds since 1970.
+    pub fn last_rung(&self, site: Site, bell: &str) -> i64 {
+        let at = fs::metadata(self.file(site, bell)).and_then(|about| about.modified()).expect("it has rung");
+        at.duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64
+    }
+
+    /// A calendar of the office's, an elementary or the high school's group, in UTC, with these events every day.
+    pub async fn schedule(&self, bell: &str, group: &str, events: &[(&str, i64)]) {
+        let times: Vec<Value> = events
+            .iter()
+            .map(|(name, due)| json!({"name": name, "at": time_of_day(*due), "notifications": [bell]}))
+            .collect();
+        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+        let week: serde_json::Map<String, Value> =
+            days.into_iter().map(|day| (day.to_owned(), json!("Every day"))).collect();
+        let calendar = json!({
+            "id": bell, "name": bell, "zone": "UTC", "group": group, "week": week,
+            "templates": [{"name": "Every day", "events": times}],
+        });
+        self.api(Site::Office).post("/api/v1/calendars", calendar).await;
     }
 
     /// What a server shows in Sent Notifications.
@@ -174,6 +206,27 @@ impl District {
         assert!(text.starts_with("HTTP/1.0 200") || text.starts_with("HTTP/1.1 200"), "{text}");
         text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
     }
+}
+
+/// A whole second so many seconds from this moment on, in milliseconds since 1970.
+pub fn in_seconds(seconds: i64) -> i64 {
+    (now() / 1000 + 1 + seconds) * 1000
+}
+
+/// This moment, in milliseconds since 1970.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64
+}
+
+/// Waits until a moment is so many milliseconds away, or is past by as many.
+pub async fn until(due: i64, ahead_ms: i64) {
+    let wait = due - ahead_ms - now();
+    tokio::time::sleep(Duration::from_millis(wait.max(0).unsigned_abs())).await;
+}
+
+fn time_of_day(at: i64) -> String {
+    let second = at.div_euclid(1000).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// Listens to a multicast group on the loopback interface.
