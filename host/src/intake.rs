@@ -133,15 +133,7 @@ pub fn from_occurrence(config: &Config, plan: &Plan, occurrence: &Occurrence) ->
         due: Some(occurrence.due),
         // A bell rings once, even where it was cut short.
         on_takeover: OnTakeover::SkipStarted,
-        ..content(
-            here,
-            notification,
-            &calendar.group,
-            occurrence.key(),
-            Some(occurrence.expires),
-            &variables,
-            &cause,
-        )
+        ..content(here, notification, &calendar.group, occurrence.key(), Some(occurrence.expires), &variables, &cause)
     });
     started.collect()
 }

@@ -102,7 +102,11 @@ async fn take_back(hub: &Hub, keys: Vec<onealert_core::ids::EventKey>) {
         return;
     }
     let said: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
-    hub.sync_log.push(State::Ok, "scheduler", format!("taken out of the calendar before its moment: {}", said.join(", ")));
+    hub.sync_log.push(
+        State::Ok,
+        "scheduler",
+        format!("taken out of the calendar before its moment: {}", said.join(", ")),
+    );
     // The loop is gone only when the server stops.
     let _ = hub.way.end(keys.into_iter().map(Ending::Event).collect()).await;
 }
@@ -114,7 +118,8 @@ fn kept(hub: &Hub) -> Result<Option<Wall>, StoreError> {
 
 /// Keeps the mark. Without it a restart calls missed what the loop knows; nothing is rung twice for it.
 fn keep(hub: &Hub, mark: Wall) {
-    let written = tokio::task::block_in_place(|| hub.lives.local().set(local::CALENDARS_UNTIL, Some(&mark.0.to_string())));
+    let written =
+        tokio::task::block_in_place(|| hub.lives.local().set(local::CALENDARS_UNTIL, Some(&mark.0.to_string())));
     if let Err(error) = written {
         tracing::warn!(%error, "up to when bells were handed over could not be kept");
     }

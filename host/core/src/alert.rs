@@ -193,8 +193,7 @@ impl Filter {
     /// The settings as pages and API describe them, for the servers and drivers of an installation.
     pub fn schema(config: &Config) -> Value {
         let kinds = Kind::ALL.map(Kind::word);
-        let told =
-            [Kind::FailedOver, Kind::SyncError, Kind::Clock, Kind::DriverDegraded, Kind::Missed].map(Kind::word);
+        let told = [Kind::FailedOver, Kind::SyncError, Kind::Clock, Kind::DriverDegraded, Kind::Missed].map(Kind::word);
         let servers = config.servers.values();
         let drivers = config.drivers.values();
         let several = |values: Value, titles: Value| json!({"enum": values, "x-enum-titles": titles});

@@ -1,14 +1,12 @@
 //! Calendars: what is to come of them, and how they are written.
 
 use onealert_core::{
-    calendar::{Calendar, Occurrence, Plan, changes, faults, outlook, zone_name},
+    calendar::{Calendar, Plan, changes, faults, zone_name},
     config::{Change, Config, Table},
-    ids::{CalendarId, NotificationId, ServerId},
+    ids::{CalendarId, ServerId},
     time::Wall,
 };
-use onealert_web::needs::{
-    Actor, CalendarPreview, CalendarView, EventView, Expect, FieldProblem, Named, Problem, State,
-};
+use onealert_web::needs::{Actor, CalendarContext, CalendarPreview, CalendarView, Expect, FieldProblem, Problem};
 
 use super::{
     Answers,
@@ -16,8 +14,6 @@ use super::{
 };
 use crate::hub::Hub;
 
-/// How many days are shown, today included.
-const SHOWN: i64 = 14;
 /// How many days a preview looks at: a holiday in the next half year is seen.
 const LOOKED: i64 = 190;
 
@@ -37,53 +33,14 @@ pub(super) async fn list(hub: &Hub) -> Result<Vec<CalendarView>, Problem> {
 }
 
 fn view(config: &Config, row: &Calendar, sends: Option<ServerId>, now: Wall) -> CalendarView {
-    let mut shown = listed(row.clone(), Vec::new());
-    let sends_name = sends.and_then(|id| config.servers.get(&id)).map(|server| server.name.clone()).unwrap_or_default();
-    let group_name = config.groups.get(&row.group).map_or_else(|| row.group.to_string(), |group| group.name.clone());
-    let Some(plan) = Plan::of(row.clone()) else {
-        shown.state = State::Bad;
-        shown.text = format!("This server does not know the time zone {}; it rings nothing of this calendar", row.zone);
-        return CalendarView {
-            listed: shown,
-            now,
-            next: None,
-            today: Vec::new(),
-            days: Vec::new(),
-            sends,
-            sends_name,
-            group_name,
-        };
-    };
-    let today = plan.date_at(now);
-    let event = |occurrence: Occurrence| event(config, occurrence);
-    let next = plan.next(now).map(event);
-    if next.is_none() {
-        (shown.state, shown.text) = (State::Warning, "Nothing is to come".to_owned());
-    }
-    CalendarView {
-        listed: shown,
+    let server = |id: ServerId| (id, config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone()));
+    let about = CalendarContext {
         now,
-        next,
-        today: plan.on(today).into_iter().map(event).collect(),
-        days: outlook(&plan, today, SHOWN),
-        sends,
-        sends_name,
-        group_name,
-    }
-}
-
-fn event(config: &Config, occurrence: Occurrence) -> EventView {
-    let name = |id: NotificationId| {
-        let name = config.notifications.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
-        Named { id: id.to_string(), name }
+        group_name: config.groups.get(&row.group).map_or_else(|| row.group.to_string(), |group| group.name.clone()),
+        sends: sends.map(server),
+        notification: &|id| config.notifications.get(id).map_or_else(|| id.to_string(), |row| row.name.clone()),
     };
-    EventView {
-        event: occurrence.event,
-        date: occurrence.date.to_string(),
-        at: occurrence.at.to_string(),
-        due: occurrence.due,
-        notifications: occurrence.notifications.into_iter().map(name).collect(),
-    }
+    CalendarView::of(listed(row.clone(), Vec::new()), about)
 }
 
 /// The calendar as it is stored, or what is wrong with it.
@@ -103,9 +60,9 @@ fn checked(config: &Config, mut row: Calendar) -> Result<Calendar, Problem> {
     let wrong = faults(&row, config);
     match wrong.is_empty() {
         true => Ok(row),
-        false => Err(Problem::invalid(
-            wrong.into_iter().map(|fault| FieldProblem::new(fault.path, fault.message)).collect(),
-        )),
+        false => {
+            Err(Problem::invalid(wrong.into_iter().map(|fault| FieldProblem::new(fault.path, fault.message)).collect()))
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use utoipa::{
 use super::{
     Route, configuration,
     document::{
-        Calendar, CalendarEvent, CalendarException, CalendarPreview, CalendarRow, Created, DayChange, DayOutlook, DayTemplate,
-        DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
+        Calendar, CalendarEvent, CalendarException, CalendarPreview, CalendarRow, Created, DayChange, DayOutlook,
+        DayTemplate, DriverDetail, Endpoint, EndpointRow, GroupRow, Login, Message, Notification, NotificationRow,
         PasswordChange, PriorityGroup, Settings, Trigger, TriggerRow, Week,
     },
     general, routes, servers,
@@ -31,11 +31,11 @@ use crate::{
     needs::{
         Accepted, Attention, Beat, Conflict, ConflictRow, Deprovisioned, DiskView, DrillCase, DrillDriver,
         DrillEndpoint, DrillReport, DriverBrief, DriverFile, DriverKey, DriverOnServer, DriverPin, DriverSwitch,
-        DriverView, Drivers, Duty, EndpointResult, EventIn, EventView, FieldProblem, FoundFile, GroupDeleted, InterfaceChoice,
-        Licence, LocalSettings, LocalSettingsView, LogLine, Moment, Named, NewDriverKey, OtherServer, PhoneLogin,
-        Problem, PromoteRequest, Promoted, Redundancy, RedundancySettings, Returning, Running, Sender, SentBy,
-        SentDetail, SentPage, SentRow, ServerRow, ServerStatus, ServerVersions, State, Status, UserView, WhatIf,
-        WhatIfEndpoint, WhatIfMember, WhatIfRun,
+        DriverView, Drivers, Duty, EndpointResult, EventIn, EventView, FieldProblem, FoundFile, GroupDeleted,
+        InterfaceChoice, Licence, LocalSettings, LocalSettingsView, LogLine, Moment, Named, NewDriverKey, OtherServer,
+        PhoneLogin, Problem, PromoteRequest, Promoted, Redundancy, RedundancySettings, Returning, Running, Sender,
+        SentBy, SentDetail, SentPage, SentRow, ServerRow, ServerStatus, ServerVersions, State, Status, UserView,
+        WhatIf, WhatIfEndpoint, WhatIfMember, WhatIfRun,
     },
     reply::{self, Reply},
     roles::role_name,

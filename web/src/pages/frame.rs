@@ -93,6 +93,7 @@ const DAILY: &[Place] = &[
     ("System Status", "/status", Action::Look),
     ("Sent Notifications", "/sent", Action::Look),
     ("Notifications", "/notifications", Action::Look),
+    ("Schedules", "/schedules", Action::Look),
     ("Redundancy", "/redundancy", Action::LookAtConfiguration),
 ];
 

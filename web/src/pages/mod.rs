@@ -17,6 +17,8 @@ mod phones;
 mod problem;
 mod redundancy;
 mod rows;
+mod schedule_forms;
+mod schedules;
 mod send;
 pub mod sent;
 mod server;
@@ -56,6 +58,7 @@ pub const ALL: &[(&str, Handler)] = &[
     ("groups", |request| Box::pin(groups::answer(request))),
     ("endpoints", |request| Box::pin(endpoints::answer(request))),
     ("servers", |request| Box::pin(server::answer(request))),
+    ("schedules", |request| Box::pin(schedules::answer(request))),
     ("triggers", |request| Box::pin(triggers::answer(request))),
     ("local", |request| Box::pin(local::answer(request))),
     ("redundancy", |request| Box::pin(redundancy::answer(request))),

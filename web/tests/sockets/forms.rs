@@ -250,7 +250,7 @@ async fn going_back_to_an_older_driver_is_asked_for_by_name_first() {
 }
 
 /// The value of a hidden field.
-fn hidden(page: &Answer, name: &str) -> String {
+pub fn hidden(page: &Answer, name: &str) -> String {
     let start = format!("name=\"{name}\" value=\"");
     page.body
         .split(&start)

@@ -9,6 +9,7 @@ mod pages;
 mod phones;
 mod redundancy;
 mod roles;
+mod schedules;
 mod security;
 mod sending;
 mod servers;

@@ -50,6 +50,8 @@ fn body_for(method: &str, path: &str) -> Value {
         "servers" if path.ends_with("deprovision") => json!({"confirm": "pa-2"}),
         "servers" => json!({"name": "s"}),
         "local-settings" => json!({"multicast_address": "", "network_interface": "auto"}),
+        "calendars" if path.ends_with("exceptions") => json!({"from": "2026-09-01", "to": "2026-09-01", "reason": "r"}),
+        "calendars" => json!({"name": "c", "zone": "UTC", "group": "DEFAULT"}),
         "groups" => json!({"name": "g", "servers": ["000000000000000000000000000000a1"]}),
         "drivers" if path.ends_with("disable") => Value::Null,
         "drivers" if path.ends_with("version") => json!({"version": "0.1.0"}),

@@ -52,7 +52,9 @@ pub fn groups(state: &Inner) -> Vec<GroupView> {
         let used_by = uses.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect();
         let up =
             |id: &&ServerId| state.status.servers.iter().any(|server| server.id == **id && server.state != State::Bad);
-        GroupView { listed: Listed { used_by, ..listed(row) }, sends: row.servers.iter().find(up).copied() }
+        let calendars = state.calendars.values().filter(|it| it.group == row.id);
+        let calendars = calendars.map(|it| Named { id: it.id.to_string(), name: it.name.clone() }).collect();
+        GroupView { listed: Listed { used_by, ..listed(row) }, calendars, sends: row.servers.iter().find(up).copied() }
     };
     let mut all: Vec<GroupView> = state.groups.values().map(view).collect();
     all.sort_by_key(|group| group.listed.row.id.as_str() != DEFAULT_GROUP);
@@ -148,7 +150,7 @@ pub fn delete_group(
         moved.push(trigger.id.clone());
     }
     state.note(by, format!("deleted priority group {id}"));
-    Ok(GroupDeleted { moved_to: heir.filter(|_| used), triggers: moved })
+    Ok(GroupDeleted { moved_to: heir.filter(|_| used), triggers: moved, calendars: Vec::new() })
 }
 
 /// The driver's own judgement, beyond the schema.

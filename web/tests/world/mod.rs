@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+mod calendars;
 mod configuration;
 mod looking;
 mod needs;
@@ -14,9 +15,10 @@ use std::{
 };
 
 use onealert_core::{
+    calendar::Calendar,
     config::{Endpoint, Notification, PriorityGroup, Role, Trigger, UserRole},
     effect::Outcome,
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    ids::{ActivationId, CalendarId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
     time::Wall,
 };
 use onealert_web::needs::*;
@@ -37,6 +39,9 @@ pub struct Inner {
     pub endpoints: BTreeMap<EndpointId, Endpoint>,
     pub triggers: BTreeMap<TriggerId, Trigger>,
     pub notifications: BTreeMap<NotificationId, Notification>,
+    pub calendars: BTreeMap<CalendarId, Calendar>,
+    /// The moment that calendars are looked at; the present one where there is none.
+    pub moment: Option<Wall>,
     pub groups: BTreeMap<GroupId, PriorityGroup>,
     pub drivers: BTreeMap<DriverId, DriverDetail>,
     pub stored_settings: BTreeMap<DriverId, Value>,

@@ -3,14 +3,15 @@
 use std::{net::IpAddr, sync::Arc};
 
 use onealert_core::{
+    calendar::Calendar,
     config::{Endpoint, Notification, PriorityGroup, Role, Trigger},
-    ids::{ActivationId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
+    ids::{ActivationId, CalendarId, DriverId, EndpointId, GroupId, NotificationId, ServerId, TriggerId, UserId},
 };
 use onealert_web::needs::*;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{World, configuration, looking, sample};
+use super::{World, calendars, configuration, looking, sample};
 
 impl Needs for World {
     fn identity(&self) -> Identity {
@@ -315,6 +316,29 @@ impl Needs for World {
             configuration::delete(&mut state.endpoints, &id, &expect, "endpoint")?;
             state.notifications.values_mut().for_each(|row| row.endpoints.retain(|endpoint| *endpoint != id));
             state.note(&by, format!("deleted endpoint {id}"));
+            Ok(())
+        })
+    }
+
+    fn calendars(&self) -> Answer<'_, Vec<CalendarView>> {
+        self.look(|state| Ok(state.calendars.values().map(|row| calendars::view(state, row)).collect()))
+    }
+    fn calendar(&self, id: CalendarId) -> Answer<'_, CalendarView> {
+        self.look(|state| {
+            let row = state.calendars.get(&id).ok_or_else(|| Problem::not_found("calendar", &id))?;
+            Ok(calendars::view(state, row))
+        })
+    }
+    fn preview_calendar(&self, calendar: Calendar) -> Answer<'_, CalendarPreview> {
+        self.look(|state| calendars::preview(state, calendar))
+    }
+    fn save_calendar(&self, by: Actor, calendar: Calendar, expect: Expect) -> Answer<'_, CalendarId> {
+        self.configure(|state| calendars::save(state, &by, calendar, &expect))
+    }
+    fn delete_calendar(&self, by: Actor, id: CalendarId, expect: Expect) -> Answer<'_, ()> {
+        self.configure(|state| {
+            configuration::delete(&mut state.calendars, &id, &expect, "calendar")?;
+            state.note(&by, format!("deleted calendar {id}"));
             Ok(())
         })
     }

@@ -341,7 +341,9 @@ impl Standing {
 fn patience(kind: Kind, tuning: &Tuning) -> Span {
     match kind {
         Kind::FailedOver | Kind::Stopped => Span(0),
-        Kind::CameBack | Kind::SyncError | Kind::Clock | Kind::DriverDegraded | Kind::Missed => tuning.suspicion().times(4),
+        Kind::CameBack | Kind::SyncError | Kind::Clock | Kind::DriverDegraded | Kind::Missed => {
+            tuning.suspicion().times(4)
+        }
     }
 }
 

@@ -135,7 +135,8 @@ fn exceptions(calendar: &Calendar, wrong: &mut Faults) {
         for other in &calendar.exceptions[..index] {
             let overlap = other.from <= exception.to && exception.from <= other.to;
             if overlap && other.days() == exception.days() {
-                let text = format!("overlaps with {:?} ({} to {}), which is as long", other.reason, other.from, other.to);
+                let text =
+                    format!("overlaps with {:?} ({} to {}), which is as long", other.reason, other.from, other.to);
                 wrong.add(format!("{path}/from"), text);
             }
         }

@@ -62,8 +62,7 @@ impl Clockwork {
     /// Looks at the clocks and the calendars. To be asked at least once a second, and whenever the calendars have changed.
     pub fn look(&mut self, now: Now, plans: &[Plan]) -> Work {
         self.watch_clock(now);
-        let found: Vec<Occurrence> =
-            plans.iter().flat_map(|plan| plan.between(self.mark, now.wall + AHEAD)).collect();
+        let found: Vec<Occurrence> = plans.iter().flat_map(|plan| plan.between(self.mark, now.wall + AHEAD)).collect();
         let gone = |(key, due): (&EventKey, &Wall)| {
             let stays = *due <= now.wall || found.iter().any(|occurrence| occurrence.key() == *key);
             (!stays).then(|| key.clone())

@@ -93,9 +93,8 @@ impl FromStr for TimeOfDay {
     fn from_str(text: &str) -> Result<TimeOfDay, BadTime> {
         let read = numbers(text, ':', [2, 2, 2]);
         let read = read.or_else(|| numbers(text, ':', [2, 2]).map(|[hour, minute]| [hour, minute, 0]));
-        let time = read.and_then(|[hour, minute, second]| {
-            civil::Time::new(hour as i8, minute as i8, second as i8, 0).ok()
-        });
+        let time =
+            read.and_then(|[hour, minute, second]| civil::Time::new(hour as i8, minute as i8, second as i8, 0).ok());
         time.map(TimeOfDay).ok_or_else(|| BadTime(text.to_owned()))
     }
 }
@@ -189,6 +188,9 @@ mod tests {
         assert_eq!(date("2028-02-28").until(date("2028-03-01")), 2);
         assert_eq!(date("2028-03-01").plus(-2), date("2028-02-28"));
         assert_eq!(date("9999-12-31").plus(1), date("9999-12-31"));
-        assert_eq!((date("2026-11-26").weekday().name(), date("2026-11-26").short()), ("Thursday", "Thu 26 Nov".into()));
+        assert_eq!(
+            (date("2026-11-26").weekday().name(), date("2026-11-26").short()),
+            ("Thursday", "Thu 26 Nov".into())
+        );
     }
 }

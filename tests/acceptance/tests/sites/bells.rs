@@ -53,7 +53,10 @@ async fn each_sites_bells_ring_by_calendar_from_its_own_server_and_from_the_next
     district.kill(Site::Elementary);
     let rings = rung(&district, "elementary-bell", 2).await;
     assert_eq!(rings, [(Site::Elementary, 1), (Site::High, 1)], "the second of its group rings the second bell");
-    println!("elementary-bell: rung by the next {} ms after it was due", district.last_rung(Site::High, "elementary-bell") - second);
+    println!(
+        "elementary-bell: rung by the next {} ms after it was due",
+        district.last_rung(Site::High, "elementary-bell") - second
+    );
     assert_eq!(rung(&district, "office-bell", 2).await, [(Site::Office, 2)]);
     assert_eq!(rung(&district, "high-bell", 2).await, [(Site::High, 2)]);
 

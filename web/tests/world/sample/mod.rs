@@ -43,6 +43,8 @@ pub fn empty() -> Inner {
         endpoints: BTreeMap::new(),
         triggers: BTreeMap::new(),
         notifications: BTreeMap::new(),
+        calendars: BTreeMap::new(),
+        moment: None,
         groups,
         drivers: BTreeMap::new(),
         stored_settings: BTreeMap::new(),
@@ -83,6 +85,7 @@ pub fn state(role: Role) -> Inner {
     state.pins = drivers::pins();
     state.endpoints = rows::endpoints();
     state.triggers = rows::triggers();
+    state.calendars = super::calendars::sample();
     state.notifications = rows::notifications();
     history::history(&mut state);
     state.status.attention = attention();
