@@ -23,7 +23,7 @@ impl Caller {
 
     /// What saving a calendar would change in the days to come.
     pub async fn preview_calendar(&self, mut calendar: Calendar) -> Result<CalendarPreview, Problem> {
-        self.require(Action::EditSchedules)?;
+        self.require_change(Action::EditSchedules)?;
         refuse(check_name(&mut calendar.name))?;
         self.needs.preview_calendar(calendar).await
     }

@@ -315,11 +315,12 @@ fn events(rows: &[Typed]) -> Result<Vec<CalendarEvent>, Problem> {
     let (mut events, mut wrong): (Vec<CalendarEvent>, _) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         let rings = Some(row.rings.as_str()).filter(|id| !id.is_empty()).map(NotificationId::from);
-        if at > 0 && continues(&rows[at - 1], row) {
-            if let Some(event) = events.last_mut() {
-                event.notifications.extend(rings);
-                continue;
-            }
+        if at > 0
+            && continues(&rows[at - 1], row)
+            && let Some(event) = events.last_mut()
+        {
+            event.notifications.extend(rings);
+            continue;
         }
         match row.at.parse() {
             Ok(time) => events.push(CalendarEvent {
