@@ -56,7 +56,7 @@ fn checked(config: &Config, mut row: Calendar) -> Result<Calendar, Problem> {
     for template in &mut row.templates {
         template.events.sort_by_key(|event| event.at);
     }
-    row.exceptions.sort_by(|a, b| (a.from, a.to).cmp(&(b.from, b.to)));
+    row.exceptions.sort_by_key(|exception| (exception.from, exception.to));
     let wrong = faults(&row, config);
     match wrong.is_empty() {
         true => Ok(row),
