@@ -103,7 +103,7 @@ async fn deleting_a_priority_group_says_where_its_triggers_went() {
     }
     let path = "/api/v1/groups/pool?move_to=DEFAULT";
     let answer = server.request("DELETE", path).user("admin").send().await.is(200).json();
-    assert_eq!(answer, json!({"moved_to": "DEFAULT", "triggers": ["storm"]}));
+    assert_eq!(answer, json!({"moved_to": "DEFAULT", "triggers": ["storm"], "calendars": []}));
     server.request("DELETE", "/api/v1/groups/DEFAULT").user("admin").send().await.is(422);
     let group =
         json!({"name": "Twice", "servers": ["000000000000000000000000000000a1", "000000000000000000000000000000a1"]});
