@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
+    pin::pin,
     sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -65,6 +66,9 @@ impl Followers {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.hub.configuration.changes();
         let mut lives = self.hub.lives.changes();
+        // Goes on through every change of the configuration: a file of some megabytes must not begin again with each of them.
+        let missing = watch::Sender::new(Vec::new());
+        let mut fetching = pin!(self.fetch(missing.subscribe()));
         loop {
             let config = self.hub.config();
             if self.hub.place().role == Role::Secondary && members::left_out(&config, self.hub.server) {
@@ -79,12 +83,17 @@ impl Followers {
             self.remember_generation();
             self.hub.way.tell(Happened::Standing(Box::new(standing(&self.hub))));
             self.publisher.committed();
-            let fetch = self.missing(&config);
+            missing.send_if_modified(|known| {
+                let found = self.missing(&config);
+                let differs = *known != found;
+                *known = found;
+                differs
+            });
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = lives.changed() => if changed.is_err() { return },
                 () = self.drivers_changed.notified() => {}
-                () = self.fetch(fetch) => {}
+                () = &mut fetching => return,
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
@@ -177,41 +186,37 @@ impl Followers {
         enabled.map(|row| row.sha256.clone()).filter(|sha| self.hub.drivers.file(sha).is_none()).collect()
     }
 
-    /// Fetches missing files from the other servers, again and again; returns when one has come.
-    async fn fetch(&self, missing: Vec<String>) {
-        if missing.is_empty() {
-            return std::future::pending().await;
-        }
+    /// Fetches missing files from the other servers, one after the other, each again and again until it has come or is not
+    /// wanted any more. Ends with whoever says what is missing.
+    async fn fetch(&self, mut missing: watch::Receiver<Vec<String>>) {
         loop {
-            for sha in &missing {
-                let into = self.hub.settings.data.join(format!("incoming-{sha}.so"));
-                let kept = |path: PathBuf| {
-                    let kept = std::fs::read(&path).and_then(|bytes| {
-                        std::fs::remove_file(&path)?;
-                        self.hub.drivers.add_file(&bytes)
-                    });
-                    kept.map_err(|error| error.to_string())
-                };
-                match self.fetch_one(sha, &into).await.and_then(|(from, path)| kept(path).map(|_| from)) {
+            let wanted = match missing.wait_for(|missing| !missing.is_empty()).await {
+                Ok(wanted) => wanted.clone(),
+                Err(_) => return,
+            };
+            for sha in &wanted {
+                match self.fetch_one(sha, &self.hub.drivers.file_place(sha)).await {
                     Ok(from) => {
                         self.hub.sync_log.push(State::Ok, "drivers", format!("fetched driver file {sha} from {from}"));
-                        return;
+                        self.hub.drivers.file_came();
+                        self.drivers_changed.notify_one();
                     }
                     Err(error) => {
                         tracing::warn!(%error, "driver file {sha} could not be fetched; it is asked for again")
                     }
                 }
             }
-            tokio::time::sleep(FETCH_AGAIN).await;
+            // Whoever wants something else wants it at once.
+            let _ = tokio::time::timeout(FETCH_AGAIN, missing.changed()).await;
         }
     }
 
     /// One file: from the primary over the connection that stands, or else from any other server. Gives from whom.
-    async fn fetch_one(&self, sha: &str, into: &Path) -> Result<(String, PathBuf), String> {
+    async fn fetch_one(&self, sha: &str, into: &Path) -> Result<String, String> {
         let mut reasons = Vec::new();
         if let (Some(subscriber), Ok(())) = (&self.subscriber, self.hub.may(Deed::Follow)) {
             match tokio::time::timeout(FETCH_MOST, subscriber.fetch(sha, into)).await {
-                Ok(Ok(path)) => return Ok(("the primary".to_owned(), path)),
+                Ok(Ok(_)) => return Ok("the primary".to_owned()),
                 Ok(Err(error)) => reasons.push(error.to_string()),
                 Err(_) => reasons.push("the primary did not send it in time".to_owned()),
             }
@@ -233,7 +238,7 @@ impl Followers {
         let config = self.hub.config();
         for row in config.servers.values().filter(|row| row.id != self.hub.server && !row.deprovisioned) {
             match asker.fetch(&PeerAddress { id: row.id, address: row.mesh.clone() }, sha, into).await {
-                Ok(path) => return Ok((row.name.clone(), path)),
+                Ok(_) => return Ok(row.name.clone()),
                 Err(reason) => reasons.push(format!("{}: {reason}", row.name)),
             }
         }

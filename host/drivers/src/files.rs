@@ -15,6 +15,9 @@ use tokio::sync::watch;
 
 use crate::{inspect::inspect, trust};
 
+/// What is synced at once of a file that is written: an alarm that is being stored waits for the disk behind it.
+const PIECE: usize = 1 << 20;
+
 /// SHA-256 of these bytes as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -106,12 +109,20 @@ impl Files {
         }
         let unfinished = self.folder.join(format!(".{sha}.tmp"));
         let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
+        for piece in bytes.chunks(PIECE) {
+            file.write_all(piece)?;
+            file.sync_data()?;
+        }
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(&self.folder)?.sync_all()?;
-        self.arrived.send_modify(|count| *count += 1);
+        self.came();
         Ok(sha)
+    }
+
+    /// Wakes whoever waits for a file.
+    pub fn came(&self) {
+        self.arrived.send_modify(|count| *count += 1);
     }
 
     /// Keeps the signature of a file beside it. Only one that was verified belongs here.
@@ -183,7 +194,8 @@ impl Files {
         verdict.map(|()| path)
     }
 
-    fn path(&self, sha256: &str) -> PathBuf {
+    /// Where the file with this content is, or would be.
+    pub fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(format!("{sha256}.so"))
     }
 }

@@ -166,6 +166,17 @@ impl Drivers {
         self.inner.around.files.put(bytes)
     }
 
+    /// Where a file with this content belongs. Whoever brings one puts it there whole, checked and durable, and says so by
+    /// [`Drivers::file_came`].
+    pub fn file_place(&self, sha256: &str) -> PathBuf {
+        self.inner.around.files.path(sha256)
+    }
+
+    /// A file lies where it belongs.
+    pub fn file_came(&self) {
+        self.inner.around.files.came();
+    }
+
     /// The file with this content, if it is on this server.
     pub fn file(&self, sha256: &str) -> Option<PathBuf> {
         self.inner.around.files.get(sha256)

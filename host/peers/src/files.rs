@@ -10,6 +10,9 @@ use tempfile::NamedTempFile;
 
 use crate::identity::hex;
 
+/// What is synced at once of a file that comes: an alarm that is being stored waits for the disk behind it.
+const PIECE: u64 = 1 << 20;
+
 /// No driver is larger.
 pub const LIMIT: u64 = 512 << 20;
 
@@ -63,6 +66,8 @@ pub(crate) struct Incoming {
     file: NamedTempFile,
     hash: Sha256,
     missing: u64,
+    /// Bytes that may not be on the disk yet.
+    unsynced: u64,
 }
 
 impl Incoming {
@@ -75,7 +80,14 @@ impl Incoming {
         let dir = into.parent().ok_or_else(|| write(io::ErrorKind::InvalidInput.into()))?;
         std::fs::create_dir_all(dir).map_err(write)?;
         let file = NamedTempFile::new_in(dir).map_err(write)?;
-        Ok(Incoming { sha256: sha256.to_owned(), into: into.to_owned(), file, hash: Sha256::new(), missing: length })
+        Ok(Incoming {
+            sha256: sha256.to_owned(),
+            into: into.to_owned(),
+            file,
+            hash: Sha256::new(),
+            missing: length,
+            unsynced: 0,
+        })
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -90,7 +102,14 @@ impl Incoming {
         }
         self.missing -= length;
         self.hash.update(bytes);
-        self.file.write_all(bytes).map_err(|source| FetchError::Write { path: self.into.clone(), source })
+        let write = |source| FetchError::Write { path: self.into.clone(), source };
+        self.file.write_all(bytes).map_err(write)?;
+        self.unsynced += length;
+        if self.unsynced >= PIECE {
+            self.unsynced = 0;
+            self.file.as_file().sync_data().map_err(write)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn finish(self) -> Result<PathBuf, FetchError> {

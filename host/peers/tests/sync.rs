@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use common::{
@@ -371,6 +371,33 @@ async fn a_driver_file_comes_whole_and_right_or_not_at_all() {
     // The connection has survived all of it.
     primary.commit(vec![setting("after", "1")]);
     secondary.in_sync_at(1).await;
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_waits_for_any_more_was_written_to_its_end() {
+    let site = Site::of(2);
+    let (primary, mut secondary) = pair(&site);
+    let content = vec![7; 100 << 20];
+    let name: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = primary.dir.path().join("driver.so");
+    std::fs::write(&path, &content).expect("written");
+    primary.files.lock().expect("no panic").insert(name.clone(), path);
+    secondary.in_sync_at(0).await;
+    let folder = secondary.dir.path().join("drivers");
+    let holds = async |some: bool| {
+        while !std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some() == some) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let into = folder.join("received.so");
+    tokio::select! {
+        result = secondary.subscriber.fetch(&name, &into) => panic!("100 MB came before the first was written: {result:?}"),
+        () = holds(true) => {}
+    }
+    // What follows on the same connection comes after it.
+    primary.commit(vec![setting("after", "1")]);
+    secondary.in_sync_at(1).await;
+    tokio::time::timeout(Duration::from_secs(60), holds(false)).await.expect("nothing is left of it");
 }
 
 /// Passes bytes on, and cuts the first connection after `limit` bytes from the primary; never, if that is 0.

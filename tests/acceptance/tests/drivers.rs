@@ -1,13 +1,26 @@
 //! A driver that segfaults, one that never returns and one that leaks, each beside a good one on a real server: the good one's
-//! deliveries do not notice.
+//! deliveries do not notice. And how a driver's file comes to the other servers.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use harness::{Fleet, FleetOptions, wait_for};
 use serde_json::{Value, json};
 
 const GOOD: &str = "org.onealert.skeleton";
 const BAD: &str = "org.onealert.faulty";
+/// A driver whose file takes a while to come.
+const LARGE: &str = "plugin-algo";
+const ALGO: &str = "com.algosolutions.ip";
 const FILES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -158,4 +171,42 @@ async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
     undisturbed(&site, &activation, &record);
     assert_eq!(endpoint(&record, "bad")["state"], "ok", "the fresh process serves again: {record}");
     assert_eq!(site.driver(GOOD, |_| true).await["restarts"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configuration() {
+    let fleet = Fleet::start(FleetOptions { servers: 2, drivers: vec![LARGE], ..FleetOptions::default() }).await;
+    let data = fleet.folder().join("pa-2/data");
+    let watching = Arc::new(AtomicBool::new(true));
+    let watch = {
+        let (watching, folders) = (watching.clone(), [data.join("driver-store"), data]);
+        thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while watching.load(Ordering::Relaxed) {
+                let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+                let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+                seen.extend(names.filter(|name| name.starts_with('.')));
+                thread::yield_now();
+            }
+            seen
+        })
+    };
+    let api = fleet.api(0);
+    api.enable(ALGO, json!({})).await;
+    for number in 1..=20 {
+        let id = format!("speaker-{number}");
+        let address = json!({"host": "127.0.0.1", "port": 9, "scheme": "http", "password": "algo", "what": "strobe"});
+        api.post("/api/v1/endpoints", json!({"id": id, "name": id, "driver": ALGO, "address": address})).await;
+    }
+    fleet.in_step().await;
+    let there = fleet.api(1);
+    wait_for("the driver runs on the secondary", PATIENCE, || async {
+        let detail = there.get(&format!("/api/v1/drivers/{ALGO}")).await;
+        let servers = detail["view"]["servers"].as_array()?.clone();
+        servers.iter().any(|server| server["name"] == "pa-2" && server["state"] == "ok").then_some(())
+    })
+    .await;
+    watching.store(false, Ordering::Relaxed);
+    let seen = watch.join().expect("it only looks");
+    assert_eq!(seen.len(), 1, "the file comes once, under one temporary name: {seen:?}");
 }

@@ -32,8 +32,8 @@ impl Intake<'_> {
     }
 
     pub(super) async fn take_piece(&mut self, request: u32, bytes: bytes::Bytes) -> Result<(), End> {
-        // A job that has failed is gone; the rest of its file is passed over.
-        let Some(mut job) = self.files.remove(&request) else { return Ok(()) };
+        // A job that has failed, or that nobody waits for any more, is gone; the rest of its file is passed over.
+        let Some(mut job) = self.files.remove(&request).filter(|job| !job.done.is_closed()) else { return Ok(()) };
         let Some(mut incoming) = job.incoming.take() else { return Ok(()) };
         match blocking(move || incoming.take(&bytes).map(|()| incoming)).await {
             Ok(incoming) => {
