@@ -52,7 +52,8 @@ export async function signIn(page, user) {
 }
 
 export const PAGES = ["/status", "/sent", "/notifications", "/notifications/lockdown", "/notifications/new", "/send", "/triggers",
-  "/triggers/tornado", "/triggers/new", "/endpoints", "/endpoints/main-hall", "/endpoints/new?driver=com.algo.speaker", "/groups",
+  "/triggers/tornado", "/triggers/new", "/schedules", "/schedules/school", "/schedules/new",
+  "/schedules/school/settings", "/schedules/school/day?template=Normal%20day", "/schedules/school/except?from=2026-12-01&to=2026-12-01", "/endpoints", "/endpoints/main-hall", "/endpoints/new?driver=com.algo.speaker", "/groups",
   "/groups/DEFAULT", "/groups/new", "/drivers", "/drivers/com.algo.speaker", "/drivers/com.valcom.page", "/phones", "/local",
   "/redundancy", "/redundancy/what-if", "/redundancy/drill", "/servers", "/servers/000000000000000000000000000000b1", "/servers/conflicts",
   "/users", "/logs", "/logs/sync", "/account"];

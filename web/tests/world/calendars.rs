@@ -98,7 +98,7 @@ pub fn sample() -> BTreeMap<CalendarId, Calendar> {
     school.week.set(Weekday::Wednesday, Some("Late start".to_owned()));
     let date = |text: &str| text.parse().expect("a date");
     school.exceptions = vec![Exception {
-        from: date("2026-11-26"),
+        from: date("2026-11-27"),
         to: date("2026-11-27"),
         template: None,
         reason: "Thanksgiving".to_owned(),
