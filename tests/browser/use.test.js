@@ -79,6 +79,21 @@ test("the order of a priority group changes in four clicks, is spoken, and is sa
   assert.ok(after.row.servers[0].endsWith("a1"));
 });
 
+test("no bells tomorrow takes four clicks and a reason, and says before it is saved what it changes", async () => {
+  const page = await open(browser, server, { user: "editor" });
+  const silence = counter(page);
+  await silence.click(page.getByRole("link", { name: "Schedules" }));
+  await silence.click(page.getByRole("link", { name: "No bells tomorrow for School bells" }));
+  await page.getByLabel("Reason").fill("Storm");
+  await silence.click(page.getByRole("button", { name: "Save exception" }));
+  await page.getByText("Wednesday 25 November 2026: 2 events to come become none.").waitFor();
+  await silence.click(page.getByRole("button", { name: "Save", exact: true }));
+  await page.getByText("Saved.").waitFor();
+  assert.equal(silence.clicks, 4);
+  const bells = await page.request.get("/api/v1/calendars/school").then(it => it.json());
+  assert.deepEqual(bells.days.slice(0, 2).map(day => [day.events, day.reason]), [[6, null], [0, "Storm"]]);
+});
+
 test("a server is moved with the keyboard alone, and by dragging", async () => {
   const page = await open(browser, server);
   await page.goto("/groups/DEFAULT");

@@ -33,6 +33,8 @@ struct SchedulesPage {
 struct Card {
     name: String,
     href: String,
+    /// The links to "no bells" on a near date: its words and address.
+    silence: Vec<(String, String)>,
     next: Option<Next>,
     trouble: Option<(State, String)>,
     today: String,
@@ -138,6 +140,7 @@ async fn list(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
     });
     let card = |view: CalendarView| Card {
         href: path_to(LIST, view.listed.row.id.as_str()),
+        silence: silence(&view),
         next: next(&view),
         trouble: trouble(&view),
         today: today(&view),
@@ -155,14 +158,10 @@ async fn one(request: &Request, caller: &Caller, view: CalendarView) -> Result<R
     let frame = Frame::of(request, caller, view.listed.row.name.clone());
     let path = path_to(LIST, view.listed.row.id.as_str());
     let calendar = &view.listed.row;
-    let near = view.days.iter().take(2).zip(["today", "tomorrow"]);
-    let silence = near
-        .filter(|(day, _)| day.events > 0)
-        .map(|(day, word)| (format!("No bells {word}"), format!("{path}/except?from={0}&to={0}", day.date)));
     let page = SchedulePage {
         shut: frame.shut(caller, Action::EditSchedules),
         frame,
-        silence: silence.collect(),
+        silence: silence(&view),
         trouble: trouble(&view),
         next: next(&view),
         sends: sends(&view),
@@ -178,6 +177,16 @@ async fn one(request: &Request, caller: &Caller, view: CalendarView) -> Result<R
         path,
     };
     reply::page(&page)
+}
+
+/// Where today's and tomorrow's bells are taken out, as long as there are some.
+fn silence(view: &CalendarView) -> Vec<(String, String)> {
+    let path = path_to(LIST, view.listed.row.id.as_str());
+    let near = view.days.iter().take(2).zip(["today", "tomorrow"]);
+    let link = |(day, word): (&DayOutlook, &str)| {
+        (format!("No bells {word}"), format!("{path}/except?from={0}&to={0}", day.date))
+    };
+    near.filter(|(day, _)| day.events > 0).map(link).collect()
 }
 
 fn trouble(view: &CalendarView) -> Option<(State, String)> {

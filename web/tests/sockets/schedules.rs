@@ -1,6 +1,6 @@
 //! Schedules: what everybody sees, and how editors change them, as a browser without script does.
 
-use onealert_core::{calendar::Calendar, ids::CalendarId, time::Wall};
+use onealert_core::{calendar::Calendar, ids::CalendarId};
 
 use crate::{
     forms::hidden,
@@ -10,9 +10,7 @@ use crate::{
 
 /// A school with its bells on Tuesday 24 November 2026, at 08:30 in Chicago.
 async fn school() -> Server {
-    let world = World::primary();
-    world.change(|state| state.moment = Some(Wall(1_795_530_600_000)));
-    Server::start(world).await
+    Server::start(World::primary()).await
 }
 
 fn stored(server: &Server) -> Calendar {

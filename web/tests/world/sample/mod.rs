@@ -86,6 +86,8 @@ pub fn state(role: Role) -> Inner {
     state.endpoints = rows::endpoints();
     state.triggers = rows::triggers();
     state.calendars = super::calendars::sample();
+    // A Tuesday, half past eight in Chicago: a day with bells before and behind it.
+    state.moment = Some(Wall(1_795_530_600_000));
     state.notifications = rows::notifications();
     history::history(&mut state);
     state.status.attention = attention();
