@@ -194,7 +194,7 @@ impl Followers {
                 Ok(wanted) => wanted.clone(),
                 Err(_) => return,
             };
-            for sha in &wanted {
+            for sha in wanted.iter().filter(|sha| self.hub.drivers.lacks_file(sha)) {
                 match self.fetch_one(sha, &self.hub.drivers.file_place(sha)).await {
                     Ok(from) => {
                         self.hub.sync_log.push(State::Ok, "drivers", format!("fetched driver file {sha} from {from}"));

@@ -2,12 +2,12 @@
 //! of one file name. A file whose content is not what its name says was changed behind the server's back: it counts as absent.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -84,6 +84,19 @@ pub struct Files {
     folder: PathBuf,
     arrived: Arc<watch::Sender<u64>>,
     checked: Arc<Mutex<Checked>>,
+    coming: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A file is being written, until this is dropped.
+struct Coming<'a> {
+    files: &'a Files,
+    sha256: &'a str,
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.files.coming().remove(self.sha256);
+    }
 }
 
 impl Files {
@@ -94,7 +107,7 @@ impl Files {
     pub fn open(folder: &Path) -> io::Result<Files> {
         fs::create_dir_all(folder)?;
         let arrived = Arc::new(watch::Sender::new(0));
-        Ok(Files { folder: std::path::absolute(folder)?, arrived, checked: Arc::default() })
+        Ok(Files { folder: std::path::absolute(folder)?, arrived, checked: Arc::default(), coming: Arc::default() })
     }
 
     /// Keeps these bytes under their content's name, durably.
@@ -107,6 +120,8 @@ impl Files {
         if self.get(&sha).is_some() {
             return Ok(sha);
         }
+        self.coming().insert(sha.clone());
+        let coming = Coming { files: self, sha256: &sha };
         let unfinished = self.folder.join(format!(".{sha}.tmp"));
         let mut file = File::create(&unfinished)?;
         for piece in bytes.chunks(PIECE) {
@@ -117,7 +132,17 @@ impl Files {
         fs::rename(&unfinished, &path)?;
         File::open(&self.folder)?.sync_all()?;
         self.came();
+        drop(coming);
         Ok(sha)
+    }
+
+    /// Whether the file with this content is being written, so that nobody need ask elsewhere for it.
+    pub fn is_coming(&self, sha256: &str) -> bool {
+        self.coming().contains(sha256)
+    }
+
+    fn coming(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes whoever waits for a file.

@@ -147,7 +147,11 @@ impl Finder {
         };
         let (id, version) = (inspected.manifest.id.clone(), inspected.manifest.version.clone());
         found.manifest = Some(inspected.manifest);
-        let sha = match self.files.put(&bytes) {
+        // Written beside everything else: the disk takes its time.
+        let files = self.files.clone();
+        let kept = tokio::task::spawn_blocking(move || (files.put(&bytes), bytes)).await;
+        let (kept, bytes) = kept.unwrap_or_else(|error| (Err(std::io::Error::other(error)), Vec::new()));
+        let sha = match kept {
             Ok(sha) => sha,
             Err(error) => {
                 found.verdict = Verdict::Refused(format!("could not be copied into the driver store: {error}"));

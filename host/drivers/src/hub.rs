@@ -172,6 +172,12 @@ impl Drivers {
         self.inner.around.files.path(sha256)
     }
 
+    /// Whether a file has to be asked for elsewhere: it is not here, and is not being copied from the driver folder either.
+    pub fn lacks_file(&self, sha256: &str) -> bool {
+        let files = &self.inner.around.files;
+        !files.is_coming(sha256) && files.get(sha256).is_none()
+    }
+
     /// A file lies where it belongs.
     pub fn file_came(&self) {
         self.inner.around.files.came();

@@ -175,7 +175,9 @@ async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configuration() {
-    let fleet = Fleet::start(FleetOptions { servers: 2, drivers: vec![LARGE], ..FleetOptions::default() }).await;
+    let options =
+        FleetOptions { servers: 2, drivers: vec![LARGE], drivers_everywhere: false, ..FleetOptions::default() };
+    let fleet = Fleet::start(options).await;
     let data = fleet.folder().join("pa-2/data");
     let watching = Arc::new(AtomicBool::new(true));
     let watch = {
@@ -203,7 +205,7 @@ async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configurat
     wait_for("the driver runs on the secondary", PATIENCE, || async {
         let detail = there.get(&format!("/api/v1/drivers/{ALGO}")).await;
         let servers = detail["view"]["servers"].as_array()?.clone();
-        servers.iter().any(|server| server["name"] == "pa-2" && server["state"] == "ok").then_some(())
+        servers.iter().any(|server| server["server_name"] == "pa-2" && server["state"] == "ok").then_some(())
     })
     .await;
     watching.store(false, Ordering::Relaxed);
