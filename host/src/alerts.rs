@@ -29,6 +29,8 @@ pub enum Noticed {
     Node(Notice),
     /// Rows of this server's configuration differed from what was committed: which, and what was done.
     Rows(String),
+    /// The configuration database of this primary was set back.
+    SetBack(String),
 }
 
 /// Watches until the server stops.
@@ -53,7 +55,7 @@ pub async fn watch(
         while let Some(it) = next {
             match it {
                 Noticed::Node(notice) => alerts.notice(now, &notice),
-                Noticed::Rows(text) => alerts.happened(now, hub.server, Kind::SyncError, text),
+                Noticed::Rows(text) | Noticed::SetBack(text) => alerts.happened(now, hub.server, Kind::SyncError, text),
             }
             next = noticed.try_recv().ok();
         }

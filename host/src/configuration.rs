@@ -103,10 +103,15 @@ impl Configuration {
         Ok(committed)
     }
 
-    /// Takes no more commits in this life of the process, and returns when the one that was under way is done: what is in the
+    /// Takes no more commits until it is unsealed or the process starts anew, and returns when the one that was under way is done: what is in the
     /// log after that is all that there will be.
     pub async fn seal(&self) {
         *self.writing.lock().await = true;
+    }
+
+    /// Takes commits again: an operator has made this server the primary.
+    pub async fn unseal(&self) {
+        *self.writing.lock().await = false;
     }
 
     /// Folds in what a secondary has received and stored.

@@ -222,6 +222,10 @@ impl Hub {
             Life::Fenced { .. } => {
                 Some((State::Bad, "Fenced: another server was promoted; join this one to it".to_owned()))
             }
+            Life::SetBack => Some((
+                State::Bad,
+                "Its configuration database was set back and a secondary has more: onealert promote".to_owned(),
+            )),
             Life::Restored => Some((State::Bad, "Restored from a backup and not promoted".to_owned())),
             Life::Unlicensed => Some((State::Bad, "Not licensed: it sends nothing".to_owned())),
             Life::Inert => Some((State::Bad, "Deprovisioned".to_owned())),

@@ -132,7 +132,8 @@ pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, Instal
         let server = local.identity()?.map_or_else(|| ServerId(u128::from_be_bytes(crate::draw())), |me| me.server);
         Identity::create_primary(&keys, server, std::slice::from_ref(&settings.name))?
     };
-    let me = local.establish(identity.server())?;
+    local.establish(identity.server())?;
+    let me = local.begin(crate::clock::wall())?;
     let own_row = own_row(settings, &identity, role, mesh, web);
     let told = kept.followed.as_ref().and_then(|followed| followed.generation);
     let behind = told.is_some_and(|told| !store.epochs().unwrap_or_default().iter().any(|epoch| epoch.id == told));

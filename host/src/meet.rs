@@ -11,11 +11,12 @@ use onealert_core::{
     life::{Life, Opened, Opening},
     lineage::{self, Generation, Meeting, meet},
     peer_message::PeerMessage,
-    replicate::Epoch,
+    replicate::{Epoch, Position},
 };
 use onealert_web::needs::{PromoteRequest, Promoted, State};
 
 use crate::{
+    alerts::Noticed,
     conflict::{self, ConflictError},
     hub::{Hub, SyncState},
     life::Followed,
@@ -30,6 +31,7 @@ const REPORT_AGAIN: Duration = Duration::from_secs(30);
 pub fn heard(hub: &Arc<Hub>, from: ServerId, message: &PeerMessage) {
     let PeerMessage::Heartbeat(heartbeat) = message else { return };
     generation(hub, &heartbeat.standing.generation);
+    position(hub, from, &heartbeat.standing.position);
     // After that: a primary that has missed a promotion must not open on the very message that tells it.
     if let Some(opening) = hub.opening.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         opening.heard(from);
@@ -67,6 +69,41 @@ pub fn generation(hub: &Arc<Hub>, heard: &Generation) -> bool {
             }
             true
         }
+    }
+}
+
+/// Looks whether another server has more of this primary's own generation than it has itself: then its database was set back,
+/// and what it would commit would take numbers that were given out before. It takes nothing from here on until an operator
+/// has decided.
+pub fn position(hub: &Arc<Hub>, from: ServerId, theirs: &Position) {
+    let set_back = |ours: &Position| {
+        let place = hub.place();
+        lineage::is_set_back(place.role, place.life, ours, theirs)
+    };
+    if !set_back(&hub.configuration.now().position) {
+        return;
+    }
+    // What is committed a moment ago is in the database before it is in memory.
+    let stored = tokio::task::block_in_place(|| hub.configuration.store().position());
+    let ours = match stored {
+        Ok(Some(ours)) if set_back(&ours) => ours,
+        Ok(_) => return,
+        Err(error) => return tracing::error!(%error, "where the configuration stands cannot be read"),
+    };
+    let name = hub.config().servers.get(&from).map_or_else(|| from.to_string(), |row| row.name.clone());
+    let text = format!(
+        "the configuration database of this primary was set back: it stands at {}, and {name} has {} changes more; it takes no \
+         configuration until an operator has it take them: onealert promote",
+        ours.lsn,
+        theirs.lsn - ours.lsn
+    );
+    hub.lives.begin_with(Life::SetBack, || {
+        hub.sync_log.push(State::Bad, "servers", text.clone());
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(hub.configuration.seal()));
+    });
+    let _ = hub.alerts.send(Noticed::SetBack(text));
+    if let Some(publisher) = hub.publisher() {
+        publisher.reconsider();
     }
 }
 
@@ -218,6 +255,7 @@ pub async fn promote_here(
     }
     match &promoted {
         Ok(done) => {
+            hub.configuration.unseal().await;
             hub.lives.promoted();
             if let Some(subscriber) = &subscriber {
                 subscriber.stop();

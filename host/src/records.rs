@@ -1,6 +1,6 @@
 //! What was sent: written here when an activation ends, gathered on the primary, shown in Sent Notifications.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use onealert_core::{
     effect::Ended,
@@ -21,12 +21,28 @@ pub struct Records {
     me: Identity,
     store: Arc<HistoryStore>,
     grown: watch::Sender<u64>,
+    /// The last record of this server that was here at the start, or that the primary was found to have since.
+    begun: Arc<Mutex<Option<Mark>>>,
 }
 
 impl Records {
     /// The records of this server, in this log.
-    pub fn new(me: Identity, store: HistoryStore) -> Records {
-        Records { me, store: Arc::new(store), grown: watch::Sender::new(0) }
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn new(me: Identity, store: HistoryStore) -> Result<Records, StoreError> {
+        let begun = Arc::new(Mutex::new(store.have()?.remove(&me.server)));
+        Ok(Records { me, store: Arc::new(store), grown: watch::Sender::new(0), begun })
+    }
+
+    /// Whether this log began behind a record of this server that another has; asked for the first time.
+    pub fn is_behind(&self, known: Mark) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = begun.is_none_or(|begun| begun < known);
+        if behind {
+            *begun = Some(known);
+        }
+        behind
     }
 
     /// Writes the record of an activation that has ended, as the core asks: that an activation has ended is told to nobody

@@ -101,12 +101,22 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
     }
 }
 
-/// The primary knows records of this server that it does not have itself: its data folder is an older copy, and numbers that
-/// it would give out again were given out before. It begins another life.
+/// The primary knows records of this server that it does not have itself: its data folder is an older copy. They stay known
+/// there, and what this server writes has numbers of the life that began with its start. Where that life is not above those that
+/// the primary knows (the clock was set back too, or a machine was put back that ran), numbers would be given out twice: it
+/// begins another one.
 fn went_back(hub: &Hub, known: Mark) {
+    if known.incarnation < hub.incarnation {
+        if hub.records.is_behind(known) {
+            let text = "the data folder of this server is an older copy: the primary has records of it that are not here; they \
+                        stay there, and nothing is numbered twice";
+            hub.sync_log.push(State::Warning, "servers", text);
+        }
+        return;
+    }
     let own = hub.records.history().have().ok().and_then(|mut have| have.remove(&hub.server));
     let here = own.unwrap_or(Mark { incarnation: hub.incarnation, seq: 0 });
-    if known <= here || known.incarnation < hub.incarnation {
+    if known <= here {
         return;
     }
     match hub.lives.local().draw_incarnation(known.incarnation) {
@@ -171,6 +181,10 @@ impl PublisherHost for Publishes {
         if self.hub.configuration.now().lineage.is_empty() {
             return Ok(SyncAnswer::NotPrimary);
         }
+        if let Some(position) = &hello.position {
+            meet::position(&self.hub, hello.server, position);
+        }
+        let publishes = publishes && self.hub.may(Deed::Publish).is_ok();
         let answer = self.view(hello, publishes, enrolment)?;
         if let SyncAnswer::Fenced { .. } = answer {
             // Whoever calls has met the server that was promoted; this one need not hear it itself.

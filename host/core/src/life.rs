@@ -30,6 +30,10 @@ pub enum Life {
         /// The later generation.
         by: EpochId,
     },
+    /// A primary whose configuration database is older than what a secondary has of the same generation: the database was set
+    /// back to an earlier moment. It sends what it owns and takes no configuration, until an operator has it take what is
+    /// missing and begin a generation, or promotes the secondary instead.
+    SetBack,
     /// Its configuration came out of a backup and nobody has promoted it: it may be old, and its primary may live.
     Restored,
     /// A secondary that the licence leaves out: it sends nothing until the licence covers it, and follows the configuration
@@ -88,6 +92,12 @@ pub enum Denial {
          Notifications can be sent from here. Join this server to the new primary: onealert join"
     )]
     Fenced,
+    /// The database is older than what a secondary has.
+    #[error(
+        "The configuration database of this primary was set back: a secondary has changes that are not here. Notifications can be \
+         sent from here. To take these changes and go on as the primary, run here: onealert promote"
+    )]
+    SetBack,
     /// Restored and not promoted.
     #[error(
         "This server was restored from a backup and not promoted. Nothing is configured or sent from here until it is: \
@@ -138,7 +148,8 @@ impl Place {
             (Life::Restored, _) => Err(Denial::Restored),
             (Life::Unlicensed, Follow) => Ok(()),
             (Life::Unlicensed, _) => Err(Denial::Unlicensed),
-            (_, Send) => Ok(()),
+            (_, Send) | (Life::SetBack, BePromoted) => Ok(()),
+            (Life::SetBack, _) => Err(Denial::SetBack),
             (Life::Fenced { .. }, _) => Err(Denial::Fenced),
             (Life::Opening, Configure | Enrol) => Err(Denial::Opening),
             (Life::Opening | Life::Active, _) => match (self.role, deed) {
@@ -232,6 +243,7 @@ mod tests {
             (Primary, Life::Active, vec![Configure, Send, Publish, Enrol]),
             (Primary, Life::Opening, vec![Send, Publish]),
             (Primary, FENCED, vec![Send, Join]),
+            (Primary, Life::SetBack, vec![Send, BePromoted]),
             (Primary, Life::Restored, vec![BePromoted, Join]),
             (Primary, Life::Inert, vec![Join]),
             (Secondary, Life::Active, vec![Send, Follow, BePromoted]),

@@ -12,7 +12,7 @@ use crate::{
     config::{Role, Server},
     ids::{EpochId, ServerId},
     life::Life,
-    replicate::Epoch,
+    replicate::{Epoch, Position},
 };
 
 /// What a server tells its peers about the generation it stands in. A peer of another version may not say it; nothing is
@@ -115,6 +115,14 @@ fn theirs_counts(rest: &[Epoch], left_at: u64) -> Kinship {
     Kinship::TheirsCounts { by, fork }
 }
 
+/// Whether a primary whose configuration stands at `ours` has been set back, when another server of the installation stands at
+/// `theirs`: what a secondary has of a generation was committed by its primary before, so it is never ahead of one that is
+/// whole. Where both stand in one generation a number says it, and nobody's clock is asked.
+pub fn is_set_back(role: Role, life: Life, ours: &Position, theirs: &Position) -> bool {
+    let writes = role == Role::Primary && matches!(life, Life::Opening | Life::Active);
+    writes && theirs.epoch == ours.epoch && theirs.lsn > ours.lsn
+}
+
 /// What a server does about the generation of a peer that it heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meeting {
@@ -194,6 +202,24 @@ mod tests {
         assert_eq!(kinship(&line(&[(1, 0)]), &line(&[(9, 0)])), Kinship::Strangers);
         assert_eq!(kinship(&line(&[(1, 0)]), &[]), Kinship::Strangers);
         assert_eq!(kinship(&[], &line(&[(1, 0)])), Kinship::Strangers);
+    }
+
+    #[test]
+    fn only_a_primary_of_which_somebody_has_more_in_its_own_generation_was_set_back() {
+        use Role::{Primary, Secondary};
+        let at = |epoch, lsn| Position { epoch: EpochId(epoch), lsn, digests: Default::default() };
+        let (here, more) = (at(1, 50), at(1, 51));
+        for (role, life, theirs, expected) in [
+            (Primary, Life::Active, &more, true),
+            (Primary, Life::Opening, &more, true),
+            (Primary, Life::Active, &here, false),
+            (Primary, Life::Active, &at(1, 49), false),
+            (Primary, Life::Active, &at(2, 60), false),
+            (Primary, Life::Fenced { by: EpochId(2) }, &more, false),
+            (Secondary, Life::Active, &more, false),
+        ] {
+            assert_eq!(is_set_back(role, life, &here, theirs), expected, "{role:?} {life:?} {theirs:?}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Needs for Answers {
             version: crate::product::version().to_string(),
             primary: primary.map(|row| PrimaryLink { name: row.name.clone(), url: row.web.clone() }),
             can_configure: self.can_configure(),
-            fenced: matches!(hub.place().life, Life::Fenced { .. }),
+            fenced: matches!(hub.place().life, Life::Fenced { .. } | Life::SetBack),
             closed: match hub.may(Deed::Send) {
                 Err(why @ (Denial::Inert | Denial::Restored | Denial::Unlicensed)) => Some(why.to_string()),
                 _ => None,

@@ -62,6 +62,7 @@ fn own_state(hub: &Hub) -> (State, String) {
         Life::Active => (State::Ok, "this server".to_owned()),
         Life::Opening => (State::Warning, "this server, waiting to hear its secondaries".to_owned()),
         Life::Fenced { .. } => (State::Bad, "this server, fenced".to_owned()),
+        Life::SetBack => (State::Bad, "this server, its configuration was set back".to_owned()),
         Life::Restored => (State::Bad, "this server, restored and not promoted".to_owned()),
         Life::Unlicensed => (State::Bad, "this server, not licensed".to_owned()),
         Life::Inert => (State::Bad, "this server, deprovisioned".to_owned()),

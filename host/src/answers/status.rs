@@ -261,6 +261,9 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         _ if life.is_some_and(|life| matches!(life, Life::Fenced { .. })) => {
             (State::Bad, "Fenced: another server was promoted; join this one to it".to_owned())
         }
+        _ if life == Some(Life::SetBack) => {
+            (State::Bad, "Its configuration was set back: run there: onealert promote".to_owned())
+        }
         Belief::Up => (State::Ok, doing(sends).to_owned()),
         Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
         Belief::Held => {

@@ -7,6 +7,7 @@ use onealert_core::{
     ids::{Incarnation, ServerId},
     lineage,
     replicate::Epoch,
+    time::Wall,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -73,6 +74,22 @@ impl LocalStore {
             None => set_identity(tx, Identity { server, incarnation: Incarnation(1) }),
             Some(known) if known.server == server => Ok(known),
             Some(known) => Err(StoreError::OtherServer { place, found: known.server, expected: server }.into()),
+        })
+    }
+
+    /// Begins the life of a start. Every start has one of its own, so that a folder that was set back to an earlier moment, by
+    /// a copy or with its whole machine, numbers nothing as it was numbered before: what it remembers of its lives was set
+    /// back with it, and the clock was not.
+    ///
+    /// # Errors
+    /// There is no identity yet, or the file cannot be written.
+    pub fn begin(&self, at: Wall) -> Result<Identity> {
+        let place = self.db.place();
+        self.db.write("begin a life", |tx| {
+            let known = identity(tx)?.ok_or(StoreError::Empty { place })?;
+            let by_the_clock = u64::try_from(at.0).unwrap_or(0);
+            let incarnation = Incarnation(by_the_clock.max(known.incarnation.0 + 1));
+            set_identity(tx, Identity { incarnation, ..known })
         })
     }
 

@@ -3,6 +3,7 @@
 use onealert_core::{
     ids::{EpochId, Incarnation, ServerId},
     replicate::Epoch,
+    time::Wall,
 };
 use onealert_store::{LocalStore, StoreError, local::MULTICAST_ADDRESS};
 
@@ -35,6 +36,24 @@ fn identity_lives_and_epochs_only_go_forward() {
     assert_eq!(store.identity().expect("readable"), Some(heard));
     let rejoined = store.rejoin(ServerId(8)).expect("writes");
     assert_eq!((rejoined.server, rejoined.incarnation), (ServerId(8), Incarnation(42)));
+}
+
+#[test]
+fn every_start_has_a_life_of_its_own_also_in_a_folder_that_was_set_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, copy) = (folder.path().join("local.db"), folder.path().join("copy.db"));
+    let open = || LocalStore::open(&path).expect("opens");
+    let lives = |at| open().begin(Wall(at)).expect("writes").incarnation;
+    assert!(open().begin(Wall(1000)).is_err(), "nobody has no life");
+    open().establish(ServerId(7)).expect("writes");
+    let first = lives(1000);
+    assert!(open().identity().expect("readable").is_some_and(|known| known.incarnation == first), "kept");
+    assert!(lives(1000) > first && lives(500) > first, "a clock that stands or goes back brings no old life back");
+    std::fs::copy(&path, &copy).expect("a copy of the folder");
+    let after = [lives(2000), lives(2000)];
+    std::fs::copy(&copy, &path).expect("the copy is put back");
+    let again = lives(3000);
+    assert!(!after.contains(&again) && again > after[1], "{again:?} after {after:?}");
 }
 
 #[test]

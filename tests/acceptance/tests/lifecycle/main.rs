@@ -5,6 +5,7 @@ mod copies;
 mod departure;
 mod publisher;
 mod rivals;
+mod set_back;
 #[allow(dead_code, reason = "these stories use a part of the site")]
 #[path = "../takeover/site.rs"]
 mod site;
