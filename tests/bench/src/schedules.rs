@@ -17,6 +17,9 @@ pub async fn run(options: Options) -> Report {
     report.judge("seconds", begun.elapsed().as_secs_f64(), Goal::AtMost(60.0));
     report.judge("lost", totals.lost as f64, Goal::AtMost(0.0));
     report.figure("doubled", totals.doubled as f64);
+    for (cause, count) in simulation::doubled::by_cause(&totals.kinds) {
+        report.figure(&format!("doubled {cause:?}"), count as f64);
+    }
     report.judge("violations", totals.violations as f64, Goal::AtMost(0.0));
     for line in totals.to_string().lines() {
         report.note(line);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::Sent;
+use tokio::time::Instant;
+
+use crate::{Explained, Fault, Sent, Why};
 
 /// What the displays saw of a load.
 #[derive(Debug, Clone, Default)]
@@ -21,17 +23,19 @@ pub struct Count {
     pub most: usize,
     /// How often a display was told to show something.
     pub contacts: usize,
+    /// When each display that was told something again had been told it for the first time, once for each repetition.
+    pub again: Vec<Instant>,
 }
 
 impl Count {
     /// `shown` holds the texts of each display, `each` displays in a row belong to one notification.
-    pub(crate) fn of(sent: &[Sent], shown: &[Vec<String>], each: usize) -> Count {
-        let times: Vec<BTreeMap<&str, usize>> = shown
+    pub(crate) fn of(sent: &[Sent], shown: &[Vec<(Instant, String)>], each: usize) -> Count {
+        let times: Vec<BTreeMap<&str, Vec<Instant>>> = shown
             .iter()
             .map(|texts| {
-                let mut times = BTreeMap::new();
-                for text in texts {
-                    *times.entry(text.as_str()).or_default() += 1;
+                let mut times: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
+                for (at, text) in texts {
+                    times.entry(text.as_str()).or_default().push(*at);
                 }
                 times
             })
@@ -44,7 +48,9 @@ impl Count {
             }
             count.degraded += usize::from(one.degraded);
             for (display, times) in times.iter().enumerate().skip(one.line * each).take(each) {
-                let seen = times.get(one.text.as_str()).copied().unwrap_or(0);
+                let moments = times.get(one.text.as_str()).map_or(&[][..], Vec::as_slice);
+                let seen = moments.len();
+                count.again.extend(moments.first().into_iter().cycle().take(seen.saturating_sub(1)));
                 count.contacts += seen;
                 count.most = count.most.max(seen);
                 if seen == 0 && one.accepted_by.is_some() {
@@ -58,6 +64,15 @@ impl Count {
         count
     }
 
+    /// Why each repetition came, where this was the only fault.
+    pub fn explained(&self, fault: &Fault) -> Explained {
+        let mut doubled = BTreeMap::new();
+        for first in &self.again {
+            *doubled.entry(Why::of(*first, fault)).or_default() += 1;
+        }
+        Explained { what: fault.what, contacts: self.contacts, doubled }
+    }
+
     /// Whether nothing that was accepted is missing.
     pub fn is_whole(&self) -> bool {
         self.lost.is_empty()
@@ -67,8 +82,6 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -84,13 +97,15 @@ mod tests {
             at: Instant::now(),
             took: Duration::ZERO,
         };
-        let shown = [vec!["a".to_owned(), "a".to_owned()], vec!["a".to_owned(), "b".to_owned()]];
+        let (at, text) = (Instant::now(), |text: &str| text.to_owned());
+        let shown = [vec![(at, text("a")), (at, text("a"))], vec![(at, text("a")), (at, text("b"))]];
         let count = Count::of(&[sent("a", Some(0)), sent("b", Some(1)), sent("c", None)], &shown, 2);
         assert_eq!((count.accepted, count.most, count.contacts), (2, 2, 4));
         assert_eq!(
             (count.lost, count.doubled),
             (vec!["b on display 0".to_owned()], vec!["a on display 0: 2".to_owned()])
         );
+        assert_eq!(count.again, [at]);
         assert_eq!(count.refused.len(), 1, "c was promised by nobody, so that its absence is no loss");
     }
 }

@@ -8,7 +8,9 @@
 mod count;
 mod load;
 mod site;
+mod why;
 
 pub use count::Count;
 pub use load::{Load, Sent};
 pub use site::{LINES, Site};
+pub use why::{Explained, Fault, Why};

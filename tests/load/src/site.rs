@@ -115,7 +115,7 @@ impl Site {
         let shown = self.displays.iter().map(|display| {
             let log = display.log();
             let texts = log.iter().filter(|request| request.path == "/api/controls/screen-text/start");
-            texts.map(|request| text(&request.body)).collect::<Vec<String>>()
+            texts.map(|request| (request.at.into(), text(&request.body))).collect::<Vec<_>>()
         });
         Count::of(sent, &shown.collect::<Vec<_>>(), DISPLAYS)
     }

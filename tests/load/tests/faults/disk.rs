@@ -8,8 +8,8 @@ use std::{
 };
 
 use harness::{FleetOptions, library};
-use load::Site;
-use tokio::time::sleep;
+use load::{Fault, Site};
+use tokio::time::{Instant, sleep};
 
 use crate::{PER_SECOND, bounded, stretch};
 
@@ -32,12 +32,14 @@ async fn the_owners_disk_becomes_slow_under_load() {
     site.displays_are_known(0).await;
     let load = site.load("slow", PER_SECOND);
     sleep(stretch()).await;
+    let from = Instant::now();
     fs::write(&how_slow, SLOW_MS).expect("a small file");
     sleep(stretch()).await;
     fs::remove_file(&how_slow).expect("it was written");
+    let fault = Fault { what: "slow disk", from, until: Instant::now() };
     sleep(stretch()).await;
     let sent = load.end().await;
-    bounded(&site.settle(&sent).await, &sent);
+    bounded(&site.settle(&sent).await, &sent, fault);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,15 +57,17 @@ async fn the_owners_disk_is_full_under_load() {
     site.displays_are_known(0).await;
     let load = site.load("full", PER_SECOND);
     sleep(stretch()).await;
+    let from = Instant::now();
     disk.fill();
     sleep(stretch()).await;
     disk.empty();
+    let fault = Fault { what: "full disk", from, until: Instant::now() };
     sleep(stretch()).await;
     let sent = load.end().await;
     let count = site.settle(&sent).await;
     // The server ends before its disk is taken away.
     site.fleet.servers[0].kill();
-    bounded(&count, &sent);
+    bounded(&count, &sent, fault);
 }
 
 /// A file system in memory that can be filled. Taken away when dropped.
