@@ -125,6 +125,77 @@ async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
     assert!(all[0]["body"].as_str().is_some_and(|body| body.contains("Look at Drivers")), "{}", all[0]);
 }
 
+/// Waits until a server shows another, or itself, in this state; gives what it says of it.
+async fn shown(api: &Api, name: &str, state: &str) -> Value {
+    wait_for(&format!("{name} is shown as {state}"), PATIENCE, || async {
+        let status = api.ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
+        let row = status["servers"].as_array()?.iter().find(|row| row["name"] == name)?.clone();
+        (row["state"] == state).then_some(row)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_whose_copy_stands_still_is_told_once_and_is_in_order_again_when_it_is_mended() {
+    let mut site = Site::start().await;
+    watch(&site.fleet.api(0), &["sync_error"], "file-1").await;
+    site.fleet.in_step().await;
+    // Upgraded too early: it takes part in sending, and its copy stands still.
+    assert!(site.fleet.servers[1].stop());
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_VERSION", Some("0.2.0"));
+    site.fleet.servers[1].start();
+    let alert = told(&site.fleet.api(0), "Synchronisation error on pa-2").await;
+    assert_eq!(
+        (&alert["row"]["server_name"], &alert["row"]["outcome"]),
+        (&"pa-1".into(), &"success".into()),
+        "{alert}"
+    );
+    let body = alert["body"].as_str().unwrap_or_default();
+    for part in ["The configuration on pa-2 is not in order since ", "0.2.0", "Look at Logging, SyncLog"] {
+        assert!(body.contains(part), "{part:?} in {body}");
+    }
+    shown(&site.fleet.api(0), "pa-2", "bad").await;
+
+    assert!(site.fleet.servers[1].stop());
+    site.fleet.servers[1].set_environment("ONEALERT_PRETEND_VERSION", None);
+    site.fleet.servers[1].start();
+    shown(&site.fleet.api(0), "pa-2", "ok").await;
+    site.fleet.in_step().await;
+    // When what came later has ended everywhere, whoever would have told it again has had the time.
+    let page = site.send(1).await;
+    site.ended_on(0, &page).await;
+    let all = alerts(&site.fleet.api(0)).await.expect("it answers");
+    assert_eq!(titles(&all), ["Synchronisation error on pa-2"], "once, and nothing of what is mended");
+    assert_eq!(site.deliveries(activation(&alert)), [1, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_somebody_edited_is_told_once_and_mended() {
+    let (drivers, sections) = (vec!["plugin-skeleton"], "[replication]\nscrub_s = 1");
+    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::default() }).await;
+    let api = fleet.api(0);
+    api.enable(crate::site::DRIVER, json!({})).await;
+    let good = json!({"id": "good", "name": "Good", "driver": crate::site::DRIVER, "address": {"file": "1.txt"}});
+    api.post("/api/v1/endpoints", good).await;
+    watch(&api, &["sync_error"], "good").await;
+    fleet.in_step().await;
+    fleet.api(1).knows_endpoints(1).await;
+    let file = fleet.folder().join(&fleet.servers[1].name).join("data/config.db");
+    let store = rusqlite::Connection::open(file).expect("the file is there");
+    store.busy_timeout(PATIENCE).expect("a limit");
+    let edit = "UPDATE row_endpoints SET row = replace(row, 'Good', 'Evil') WHERE key = 'good'";
+    assert_eq!(store.execute(edit, []).expect("it is edited"), 1);
+    let alert = told(&api, "Synchronisation error on pa-2").await;
+    let body = alert["body"].as_str().unwrap_or_default();
+    assert!(body.contains("endpoints") && body.contains("they agree again"), "{body}");
+    let row: String = store
+        .query_row("SELECT row FROM row_endpoints WHERE key = 'good'", [], |row| row.get(0))
+        .expect("the row is there");
+    assert!(row.contains("Good"), "the primary's row is back: {row}");
+    shown(&api, "pa-2", "ok").await;
+    assert_eq!(titles(&alerts(&api).await.expect("it answers")), ["Synchronisation error on pa-2"]);
+}
+
 /// Makes a program believe that it is another time.
 pub fn faketime() -> Option<String> {
     let folders = fs::read_dir("/usr/lib").ok()?.filter_map(|entry| Some(entry.ok()?.path()));

@@ -48,11 +48,20 @@ async fn a_drill_measures_a_takeover_and_reaches_nobody_and_what_if_names_the_se
     }
 
     // A drill on a secondary, which is neither the owner nor the first heir.
-    let report = site.fleet.api(2).post("/api/v1/redundancy/drill", json!({})).await;
+    // On a machine that does much besides, a confirmation may miss its budget, and then the drill says that another took over: it
+    // is repeated, and measures sooner or later.
+    let (report, took) = wait_for("a drill measures the takeover from pa-1", Duration::from_secs(60), || async {
+        let report = site.fleet.api(2).post("/api/v1/redundancy/drill", json!({})).await;
+        let took = report["cases"].as_array()?.iter().find(|case| case["dead"] == "pa-1")?["takeover_ms"].as_f64();
+        if took.is_none() {
+            println!("not measured: {report}");
+        }
+        took.map(|took| (report, took))
+    })
+    .await;
     let cases = report["cases"].as_array().expect("cases");
     let dead =
         |name: &str| cases.iter().find(|case| case["dead"] == name).unwrap_or_else(|| panic!("{name} in {report}"));
-    let took = dead("pa-1")["takeover_ms"].as_f64().unwrap_or_else(|| panic!("measured: {report}"));
     println!("takeover rehearsed in {took:.1} ms");
     assert!(took > 0.0 && dead("pa-1")["after"] == "pa-2", "{report}");
     assert!(dead("pa-2")["takeover_ms"].is_null() && dead("pa-2")["after"] == "pa-1", "{report}");
