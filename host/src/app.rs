@@ -61,7 +61,9 @@ use crate::{
 
 /// A balancer must have seen the 404 of a draining server before its doors close.
 const DRAIN_LEAST: Duration = Duration::from_secs(3);
-/// A drain does not wait longer than this for running deliveries; another server takes them over.
+/// So long a drain lets running deliveries finish; then they are handed over to the next server.
+const DRAIN_FINISH: Duration = Duration::from_secs(12);
+/// A drain does not wait longer than this for what was handed over; another server takes it over without being asked.
 const DRAIN_MOST: Duration = Duration::from_secs(20);
 
 /// Why a server cannot start.
@@ -159,7 +161,7 @@ impl App {
             );
         }
         let history = HistoryStore::open(&folder.path.join("history.db"))?;
-        let records = Records::new(me, history);
+        let records = Records::new(me, history)?;
         records.reconcile(&recovered.knowledge)?;
         let configuration = Configuration::open(Arc::new(folder.store))?;
         let identity = Arc::new(folder.identity);
@@ -368,7 +370,12 @@ impl App {
         self.hub.way.tell(Happened::Drain);
         self.hub.standing.send_modify(|duty| duty.draining = true);
         let alone = self.hub.config().servers.values().filter(|row| !row.deprovisioned).count() <= 1;
-        let _ = tokio::time::timeout(DRAIN_MOST, self.looping).await;
+        let mut looping = self.looping;
+        if tokio::time::timeout(DRAIN_FINISH, &mut looping).await.is_err() {
+            tracing::info!("what has not finished is handed over to the next server");
+            self.hub.way.tell(Happened::HandOver);
+            let _ = tokio::time::timeout(DRAIN_MOST - DRAIN_FINISH, looping).await;
+        }
         // Without another server, and for one that is out of service, there is no balancer to wait for.
         if !alone && self.hub.may(Deed::Send).is_ok() {
             tokio::time::sleep_until((began + DRAIN_LEAST).into()).await;

@@ -75,6 +75,8 @@ pub enum Happened {
     Retire,
     /// Stop in good order.
     Drain,
+    /// What still runs is to be handed over.
+    HandOver,
     /// Somebody wants to see the core's state.
     Look(Look),
 }
@@ -261,6 +263,7 @@ impl<W: World> Driver<W> {
             Happened::Standing(standing) => Input::Standing { standing: *standing },
             Happened::Retire => Input::Retire,
             Happened::Drain => Input::Drain,
+            Happened::HandOver => Input::HandOver,
             Happened::Look(look) => {
                 look(&self.node);
                 return;

@@ -137,6 +137,8 @@ pub enum HaltReason {
     Expired,
     /// This server was deprovisioned.
     Retired,
+    /// This server is draining, and another goes on: what was begun comes to its result, and stays switched on.
+    HandedOver,
 }
 
 /// How soon a write has to be durable.

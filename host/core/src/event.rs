@@ -91,6 +91,9 @@ pub enum Input {
     },
     /// The operator or a signal asks this server to stop sending in good order.
     Drain,
+    /// A draining server has had the time to finish what runs: whatever it has not finished, and another can go on with, is
+    /// handed over.
+    HandOver,
     /// This server was deprovisioned, is left out by the licence, or holds an unpromoted backup: it delivers nothing, keeps
     /// nothing for others and takes nothing over from here on (invariant I12). There is no way back but another start.
     Retire,

@@ -29,7 +29,7 @@ pub struct Knowledge {
     pub owner: ServerId,
     /// The owner of this attempt has begun.
     pub started: bool,
-    /// The owner of this attempt plays dead: only in a rehearsal.
+    /// The owner of this attempt does no more for it: it plays dead in a rehearsal, or has handed it over while it drained.
     #[serde(default)]
     pub fallen: bool,
     /// Somebody stopped it. Never becomes unset.
@@ -139,11 +139,6 @@ impl Knowledge {
             }
             _ => false,
         }
-    }
-
-    /// Whether every endpoint has it.
-    pub fn all_acked(&self) -> bool {
-        self.states.iter().all(|state| matches!(state, EndpointState::Acked { .. }))
     }
 
     /// How a delivery with these states ended.

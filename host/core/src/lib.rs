@@ -18,6 +18,7 @@ pub mod config;
 pub mod effect;
 pub mod event;
 mod failback;
+mod handover;
 pub mod health;
 mod hold;
 pub mod ids;

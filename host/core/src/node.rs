@@ -180,6 +180,7 @@ impl Node {
                 self.draining = true;
                 self.heartbeat_at = self.now.mono;
             }
+            Input::HandOver => self.hand_over(),
             Input::Retire => {
                 self.retire();
                 return std::mem::take(&mut self.out);

@@ -27,6 +27,8 @@ impl Node {
         }
         if run.known.stopped {
             self.end_stopped(id);
+        } else if run.known.fallen && run.known.content.drill.is_none() {
+            self.await_heir(id);
         } else if run.delivered == Some(run.known.attempt) && !run.known.fallen {
             // The shell is at it; its reports end it.
         } else if self.is_too_late(run) {
@@ -63,10 +65,15 @@ impl Node {
         if run.delivering.as_ref().is_none_or(|it| it.attempt != attempt) {
             return;
         }
-        run.delivering = None;
+        let handed_over = run.delivering.take().is_some_and(|it| it.handed_over);
         self.active.insert(id);
         let known = &run.known;
-        if known.claim() == (attempt, me) && known.ended.is_none() && !known.stopped {
+        if known.claim() != (attempt, me) || known.ended.is_some() || known.stopped {
+            return;
+        }
+        if handed_over {
+            self.give_up(id);
+        } else {
             self.finish(id, "no result came before the delivery ended");
         }
     }
@@ -151,9 +158,8 @@ impl Node {
             return self.rehearse(id);
         };
         let attempt = run.known.attempt;
-        let over =
-            if attempt == 0 { run.known.states.iter().all(EndpointState::is_final) } else { run.known.all_acked() };
-        if over {
+        // A successor switches off what was switched on before it, also where nothing is left to be switched on.
+        if attempt == 0 && run.known.states.iter().all(EndpointState::is_final) {
             self.finish(id, "");
             return;
         }
@@ -171,7 +177,7 @@ impl Node {
         // Another of our servers may be sending the same audio when this is not the first attempt, or when a member of the
         // group cannot be heard and so may be sending on its side of a cut.
         let listen_first = attempt > 0 || !run.known.content.group.iter().all(heard);
-        let delivering = Delivering { attempt, content: run.known.content.clone(), halted: None };
+        let delivering = Delivering { attempt, content: run.known.content.clone(), halted: None, handed_over: false };
         let run = self.runs.get_mut(&id).expect("looked up above");
         run.delivering = Some(delivering);
         run.delivered = Some(attempt);

@@ -105,6 +105,8 @@ pub(crate) struct Delivering {
     pub(crate) content: Arc<Content>,
     /// When it was halted.
     pub(crate) halted: Option<Mono>,
+    /// It was halted for another server to go on.
+    pub(crate) handed_over: bool,
 }
 
 impl Run {

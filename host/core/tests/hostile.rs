@@ -154,6 +154,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => server().prop_map(|server| Input::Return { server }),
         1 => vec(server(), 0..4).prop_map(|peers| Input::Peers { peers }),
         1 => Just(Input::Drain),
+        1 => Just(Input::HandOver),
         3 => count().prop_map(|late| Input::Tick { late: Span(late) }),
     ]
 }

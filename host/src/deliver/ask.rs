@@ -37,7 +37,7 @@ impl Delivery {
         if matches!(self.voice, Voice::Playing(_)) {
             self.tools.sound.stop(self.order.content.id);
         }
-        if halted == Some(HaltReason::Yielded) {
+        if matches!(halted, Some(HaltReason::Yielded | HaltReason::HandedOver)) {
             // The server with the higher claim ends what was begun; unicast deliveries that run may finish.
             return;
         }
@@ -46,7 +46,7 @@ impl Delivery {
             Some(HaltReason::Stopped) => "stopped",
             Some(HaltReason::Expired) => "expired",
             Some(HaltReason::Retired) => "the server was deprovisioned",
-            Some(HaltReason::Yielded) => "yielded",
+            Some(HaltReason::Yielded | HaltReason::HandedOver) => "yielded",
         };
         let mut by_driver: BTreeMap<DriverId, Vec<u32>> = BTreeMap::new();
         {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use onealert_core::{activation::EndpointState, config::Audio, ids::DriverId};
+use onealert_core::{activation::EndpointState, config::Audio, effect::HaltReason, ids::DriverId};
 use onealert_media::render::Rendered;
 use onealert_plugin_api::document::{Delivered, Failure, Prepared, PreparedState, RtpDestination};
 use tokio::{
@@ -25,6 +25,9 @@ use super::{
     voice::{Voice, next},
 };
 use crate::payload::{Payload, Variables};
+
+/// How long what was begun may take to come to its result when another server goes on.
+const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// How long audio waits for slow drivers once one is ready.
 pub(super) const PREPARE_WAIT: Duration = Duration::from_millis(300);
@@ -139,10 +142,36 @@ impl Delivery {
                 () = sleep_until(wake.unwrap_or(until)), if wake.is_some() => {}
             }
         }
-        if halted.is_none() {
-            self.give_up_late();
+        match halted {
+            None => self.give_up_late(),
+            Some(HaltReason::HandedOver) => self.await_begun().await,
+            Some(_) => {}
         }
         self.close(halted).await;
+    }
+
+    /// Another server goes on: what was begun here comes to its result first, so that it is begun once. What is only heard stops,
+    /// and has none.
+    async fn await_begun(&mut self) {
+        let until = Instant::now() + HAND_OVER;
+        let open =
+            |it: &Delivery| it.begun.iter().any(|index| !it.done.contains(index) && !it.await_audio.contains(index));
+        while open(self) {
+            tokio::select! {
+                biased;
+                word = self.words.recv() => match word {
+                    Some(Word::Results(results)) => self.results(results),
+                    Some(_) => {}
+                    None => return,
+                },
+                Some(step) = self.steps.join_next(), if !self.steps.is_empty() => match step {
+                    Ok(step @ Step::Began(..)) => self.took(step),
+                    // Nothing is begun any more.
+                    Ok(_) | Err(_) => {}
+                },
+                () = sleep_until(until) => return,
+            }
+        }
     }
 
     fn took(&mut self, step: Step) {

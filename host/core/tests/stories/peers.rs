@@ -196,6 +196,57 @@ fn a_draining_server_finishes_what_runs_and_takes_nothing_new() {
 }
 
 #[test]
+fn what_a_draining_server_does_not_finish_is_handed_over_and_nothing_rings_twice() {
+    let (mut world, long) = (World::of(&[A, B, C]), page("long", 20));
+    world.trigger(A, &long);
+    world.run(100);
+    world.feed(A, Input::Drain);
+    world.run(50);
+    world.feed(A, Input::HandOver);
+    world.run(1000);
+    let halt = Did::Halt { activation: long.id, reason: HaltReason::HandedOver };
+    assert!(world.when(A, |did| *did == halt).is_some());
+    let delivered = world.deliveries(long.id);
+    let [(A, 0, all), (B, 1, rest)] = &delivered[..] else { panic!("{delivered:?}") };
+    assert!(all.len() == 20 && (5..20).contains(&rest.len()), "{delivered:?}");
+    assert_eq!(world.reached(&long), vec![1; 20]);
+    assert_eq!(world.records(long.id), [(B, 1, Outcome::Success)]);
+    assert!(world.node(A).is_drained());
+}
+
+#[test]
+fn what_is_handed_over_while_the_heir_dies_is_finished_by_its_owner() {
+    let (mut world, long) = (World::of(&[A, B]), page("long", 20));
+    world.trigger(A, &long);
+    world.run(100);
+    world.feed(A, Input::Drain);
+    world.feed(A, Input::HandOver);
+    world.run(10);
+    world.kill(B);
+    world.run(2000);
+    assert_eq!(world.reached(&long), vec![1; 20]);
+    assert_eq!(world.records(long.id), [(A, 1, Outcome::Success)]);
+    assert!(world.node(A).is_drained());
+}
+
+#[test]
+fn what_was_handed_over_and_claimed_by_nobody_goes_on_after_a_start() {
+    let (mut world, long) = (World::of(&[A, B]), page("long", 20));
+    world.trigger(A, &long);
+    world.run(100);
+    world.feed(A, Input::Drain);
+    world.feed(A, Input::HandOver);
+    world.cut(A, B);
+    world.run(500);
+    world.kill(A);
+    world.power_off(B);
+    world.start(A);
+    world.run(3000);
+    assert_eq!(world.reached(&long), vec![1; 20]);
+    assert_eq!(world.records(long.id), [(A, 1, Outcome::Success)]);
+}
+
+#[test]
 fn a_bell_passes_on_from_a_draining_server() {
     let (mut world, bell) = (World::of(&[A, B, C]), bell("8:00", 1, 1000));
     for server in [A, B, C] {
@@ -278,7 +329,9 @@ fn a_bell_rings_once_when_two_of_three_servers_cannot_hear_each_other() {
     world.run(1000);
     let due = world.ms();
     world.run(5000);
-    let rung: Vec<ServerId> = world.deliveries(second.id).into_iter().map(|(server, ..)| server).collect();
+    // Whoever takes over what has rung only switches it off.
+    let rings = world.deliveries(second.id).into_iter().filter(|(.., endpoints)| !endpoints.is_empty());
+    let rung: Vec<ServerId> = rings.map(|(server, ..)| server).collect();
     assert_eq!(rung.len(), 1, "{rung:?}");
     let rings = |did: &Did| matches!(did, Did::Deliver { activation, .. } if *activation == second.id);
     let late = world.when(rung[0], rings).expect("it rang") - due;

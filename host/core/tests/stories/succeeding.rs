@@ -237,3 +237,17 @@ fn only_heartbeats(world: &mut World, from: &[ServerId], to: &[ServerId], ms: u6
         }
     }
 }
+
+/// What is switched on stays on for as long as it should, and somebody has to switch it off.
+#[test]
+fn a_successor_ends_what_the_owner_had_begun_everywhere_before_it_died() {
+    let (mut world, lamp) = (World::of(&[A, B]), page("lamp", 1));
+    world.server(A).pace = 300;
+    world.trigger(A, &lamp);
+    world.run(500);
+    assert_eq!(world.reached(&lamp), [1]);
+    world.kill(A);
+    world.run(500);
+    assert_eq!(world.deliveries(lamp.id), [(A, 0, vec![0]), (B, 1, vec![])], "nothing is begun a second time");
+    assert_eq!(world.records(lamp.id), [(B, 1, Outcome::Success)]);
+}

@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "other targets tell stories on the same site and use the rest of it")]
 mod site;
 
+mod drain;
+
 use std::time::Duration;
 
 use http_client::Method;

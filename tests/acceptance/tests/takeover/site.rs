@@ -100,9 +100,23 @@ impl Site {
         fs::read_to_string(file).unwrap_or_default()
     }
 
+    /// Whether this server wrote such a line of the activation to the endpoint: `begin` or `end`.
+    fn wrote_line(&self, word: &str, server: usize, endpoint: usize, activation: &str) -> bool {
+        let start = format!("{word} {activation}");
+        self.lines(server, endpoint).lines().any(|line| line.starts_with(&start))
+    }
+
     /// Whether this server wrote the beginning of the activation to the endpoint.
     fn wrote(&self, server: usize, endpoint: usize, activation: &str) -> bool {
-        self.lines(server, endpoint).lines().any(|line| line.contains(activation))
+        self.wrote_line("begin", server, endpoint, activation)
+    }
+
+    /// How many endpoints each server ended the activation on.
+    pub fn ends(&self, activation: &str) -> [usize; 3] {
+        std::array::from_fn(|server| {
+            let ended = (1..=ENDPOINTS).filter(|endpoint| self.wrote_line("end", server, *endpoint, activation));
+            ended.count()
+        })
     }
 
     /// Whether any server wrote anything to any endpoint.
