@@ -114,7 +114,9 @@ impl Followers {
         if let Some(primary) = &followed {
             rows.insert(primary.id, primary);
         }
-        self.roster.set(rows.values().map(|row| RosterEntry::from(*row)));
+        let entry =
+            |row: &&Server| RosterEntry { left_out: members::left_out(config, row.id), ..RosterEntry::from(*row) };
+        self.roster.set(rows.values().map(entry));
         let in_service = self.hub.may(Deed::Send).is_ok();
         // Whom the licence leaves out is passed over like one that has left; it may call for configuration all the same.
         let serves = |row: &Server| !row.deprovisioned && !members::left_out(config, row.id);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onealert_core::peer_message::PeerMessage;
+use onealert_core::{members, peer_message::PeerMessage};
 use onealert_peers::{Admission, MeshEvent};
 use onealert_web::needs::State;
 use tokio::sync::mpsc;
@@ -32,6 +32,9 @@ pub async fn run(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>
                 let named = hub.config().servers.get(&peer).is_some_and(|row| !row.deprovisioned);
                 if reason == Admission::Deprovisioned && named {
                     retire::told(&hub, &format!("server {peer}"));
+                }
+                if reason == Admission::NotLicensed && named && !members::left_out(&hub.config(), peer) {
+                    retire::turned_away(&hub, &format!("server {peer}"));
                 }
             }
         }

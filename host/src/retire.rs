@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use onealert_core::{life::Life, members};
+use onealert_core::{config::Role, life::Life, members};
 use onealert_web::needs::State;
 
 use crate::{
@@ -57,6 +57,23 @@ pub fn unlicensed(hub: &Hub, by: &str) {
     hub.lives.begin(Life::Unlicensed);
     hub.sync_state.send_replace(SyncState { state: State::Bad, text: text.clone() });
     hub.sync_log.push(State::Bad, "servers", text);
+}
+
+/// Another server's configuration says that the licence leaves this one out. Its word counts where this server has no better
+/// one: it is not in step with its primary, or is a primary that was left behind and calls nobody.
+pub fn turned_away(hub: &Hub, by: &str) {
+    match hub.place().life {
+        Life::Active if hub.place().role == Role::Secondary && hub.sync_state.borrow().state != State::Ok => {
+            unlicensed(hub, by);
+        }
+        Life::Fenced { .. } => {
+            let text =
+                format!("not licensed, says {by}: this fenced server sends nothing more; join it to the primary");
+            hub.way.tell(Happened::Retire);
+            hub.sync_log.push(State::Bad, "servers", text);
+        }
+        _ => {}
+    }
 }
 
 /// The primary hands its configuration to this server, and by that the licence does not leave it out: it comes into service

@@ -428,14 +428,6 @@ impl Config {
         }
     }
 
-    /// The servers of a group in order, without those that were deprovisioned. An unknown group is read as `DEFAULT`, so
-    /// that a trigger whose group has gone still reaches somebody.
-    pub fn group_order(&self, group: &GroupId) -> Vec<ServerId> {
-        let found = self.groups.get(group).or_else(|| self.groups.get(&GroupId::from(DEFAULT_GROUP)));
-        let alive = |id: &ServerId| self.servers.get(id).is_some_and(|server| !server.deprovisioned);
-        found.map(|group| group.servers.iter().copied().filter(alive).collect()).unwrap_or_default()
-    }
-
     /// The primary, if the configuration names one.
     pub fn primary(&self) -> Option<&Server> {
         self.servers.values().find(|server| server.role == Role::Primary)

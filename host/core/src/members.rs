@@ -167,6 +167,24 @@ pub fn left_out(config: &Config, server: ServerId) -> bool {
     limit.is_some_and(|limit| matches!(enrolment(config, server, limit), Enrolment::OverLicence { .. }))
 }
 
+impl Config {
+    /// The servers of a group in order, without those that were deprovisioned or that the licence leaves out. Where nobody is
+    /// left, and where the group has gone, it is read as `DEFAULT`, and an empty `DEFAULT` as the primary: what a trigger starts
+    /// still reaches somebody.
+    pub fn group_order(&self, group: &GroupId) -> Vec<ServerId> {
+        let serves = |id: &ServerId| {
+            let there = self.servers.get(id).is_some_and(|server| !server.deprovisioned);
+            there && !left_out(self, *id)
+        };
+        let order = |group: &GroupId| {
+            let servers = self.groups.get(group).map(|group| group.servers.iter().copied().filter(serves).collect());
+            servers.filter(|servers: &Vec<ServerId>| !servers.is_empty())
+        };
+        let primary = || self.primary().map(|row| row.id).into_iter().collect();
+        order(group).or_else(|| order(&GroupId::from(DEFAULT_GROUP))).unwrap_or_else(primary)
+    }
+}
+
 /// Whether one more secondary may join.
 pub fn has_room(config: &Config, limit: u32) -> bool {
     licensed_order(config).len() < limit as usize
@@ -315,6 +333,21 @@ mod tests {
         let row = crate::config::Setting { name: LICENCE.to_owned(), value: 1.into() };
         config.apply(&Change::put(Table::Settings, LICENCE, &row)).expect("a good row");
         assert_eq!([A, B, C].map(|id| left_out(&config, id)), [false, false, true]);
+    }
+
+    #[test]
+    fn a_group_of_which_the_licence_leaves_nobody_is_read_as_default_and_that_as_the_primary() {
+        let mut config = site(&[("DEFAULT", &[C, B, A]), ("North", &[C])]);
+        let orders = |config: &Config| ["DEFAULT", "North", "Gone"].map(|id| config.group_order(&GroupId::from(id)));
+        assert_eq!(orders(&config), [vec![C, B, A], vec![C], vec![C, B, A]]);
+        let row = |limit: u32| crate::config::Setting { name: LICENCE.to_owned(), value: limit.into() };
+        config.apply(&Change::put(Table::Settings, LICENCE, &row(1))).expect("a good row");
+        assert_eq!(orders(&config), [vec![B, A], vec![B, A], vec![B, A]]);
+        let only_c = PriorityGroup { servers: vec![C], ..config.groups[&GroupId::from(DEFAULT_GROUP)].clone() };
+        config.apply(&Change::put(Table::PriorityGroups, DEFAULT_GROUP, &only_c)).expect("a good row");
+        assert_eq!(orders(&config), [vec![A], vec![A], vec![A]]);
+        config.apply(&Change::put(Table::Settings, LICENCE, &row(2))).expect("a good row");
+        assert_eq!(orders(&config), [vec![C], vec![C], vec![C]], "covered again");
     }
 
     #[test]

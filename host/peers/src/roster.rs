@@ -18,11 +18,14 @@ pub struct RosterEntry {
     pub key_sha256: String,
     /// Removed for good.
     pub deprovisioned: bool,
+    /// Left out by the licence: it may call for configuration and for nothing else.
+    pub left_out: bool,
 }
 
 impl From<&Server> for RosterEntry {
     fn from(row: &Server) -> Self {
-        Self { server: row.id, key_sha256: row.key_sha256.clone(), deprovisioned: row.deprovisioned }
+        let (key_sha256, deprovisioned) = (row.key_sha256.clone(), row.deprovisioned);
+        Self { server: row.id, key_sha256, deprovisioned, left_out: false }
     }
 }
 
@@ -42,6 +45,8 @@ pub enum Admission {
     Protocol,
     /// It names itself differently from its certificate.
     OtherName,
+    /// The licence leaves it out.
+    NotLicensed,
 }
 
 impl std::fmt::Display for Admission {
@@ -53,6 +58,9 @@ impl std::fmt::Display for Admission {
             Admission::OtherKey => "the server is configured with another key; join it again to use it",
             Admission::Protocol => "the mesh protocol differs by more than one step; upgrade the older server",
             Admission::OtherName => "the certificate belongs to another server; check the configured address",
+            Admission::NotLicensed => {
+                "the licence leaves the server out; raise it on the primary, or deprovision another server"
+            }
         })
     }
 }
@@ -82,7 +90,16 @@ impl Roster {
         });
     }
 
-    /// Whether a server with this key may speak.
+    /// Whether a server with this key may take part in the work of the others.
+    pub fn judge_peer(&self, server: ServerId, key_sha256: &str) -> Admission {
+        let left_out = self.entries.borrow().get(&server).is_some_and(|entry| entry.left_out);
+        match self.judge(server, key_sha256) {
+            Admission::Welcome if left_out => Admission::NotLicensed,
+            verdict => verdict,
+        }
+    }
+
+    /// Whether a server with this key may speak: call for configuration, join, ask.
     pub fn judge(&self, server: ServerId, key_sha256: &str) -> Admission {
         match self.entries.borrow().get(&server) {
             None => Admission::UnknownServer,
@@ -117,9 +134,13 @@ mod tests {
 
     #[test]
     fn only_a_configured_server_with_its_own_key_is_welcome() {
-        let entry =
-            |id, key: &str, gone| RosterEntry { server: ServerId(id), key_sha256: key.into(), deprovisioned: gone };
-        let roster = Roster::new([entry(1, "aa", false), entry(2, "bb", true)]);
+        let entry = |id, key: &str, gone| RosterEntry {
+            server: ServerId(id),
+            key_sha256: key.into(),
+            deprovisioned: gone,
+            left_out: id == 4,
+        };
+        let roster = Roster::new([entry(1, "aa", false), entry(2, "bb", true), entry(4, "dd", false)]);
         assert_eq!(roster.judge(ServerId(1), "aa"), Admission::Welcome);
         assert_eq!(roster.judge(ServerId(1), "bb"), Admission::OtherKey);
         assert_eq!(roster.judge(ServerId(2), "bb"), Admission::Deprovisioned);
@@ -129,5 +150,9 @@ mod tests {
             "a foreign key learns nothing about the server"
         );
         assert_eq!(roster.judge(ServerId(3), "aa"), Admission::UnknownServer);
+        assert_eq!(roster.judge(ServerId(4), "dd"), Admission::Welcome, "it may call for configuration");
+        assert_eq!(roster.judge_peer(ServerId(4), "dd"), Admission::NotLicensed);
+        assert_eq!(roster.judge_peer(ServerId(4), "aa"), Admission::OtherKey);
+        assert_eq!(roster.judge_peer(ServerId(1), "aa"), Admission::Welcome);
     }
 }

@@ -152,6 +152,7 @@ async fn child_peer() {
         server: ServerId(id),
         key_sha256: key.to_owned(),
         deprovisioned: false,
+        left_out: false,
     };
     let roster = Roster::new([entry(1, key), entry(2, identity.key_sha256())]);
     let socket = TcpListener::bind(listen).expect("the test's port");

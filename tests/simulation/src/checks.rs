@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use onealert_core::{
     activation::EndpointState, config::OnTakeover, effect::Outcome, ids::ActivationId, knowledge::Knowledge,
-    life::Life, time::Span,
+    life::Life, node::Node, time::Span,
 };
 
 use crate::{
@@ -137,9 +137,8 @@ pub(crate) fn lost(world: &World) -> (u64, u64) {
             known.stopped || matches!(known.states[endpoint], EndpointState::Failed { .. })
         };
         // A server that is down keeps what its disk holds, and goes on when it is back.
-        // One that waits to be promoted does too; what a deprovisioned one kept alone, went with it by an operator's word.
-        let keeps =
-            |server: &&Server| server.node.is_none() || matches!(server.copy.life, Life::Inert | Life::Restored);
+        // One that waits to be promoted, or for its licence, does too; what a deprovisioned one kept alone, went with it by an operator's word.
+        let keeps = |server: &&Server| server.node.as_ref().is_none_or(Node::is_retired) || out_of_service(server);
         let mut on_disk = world.servers.iter().filter(keeps);
         let waits = on_disk.any(|server| server.disk.contains_key(activation));
         let known = holders(world, *activation).next();
@@ -282,10 +281,14 @@ fn i13_every_activation_has_a_record(world: &World, activation: ActivationId, se
 
 /// The running servers that know an activation, and what they know.
 fn holders(world: &World, activation: ActivationId) -> impl Iterator<Item = (usize, &Knowledge)> {
-    // A server that was deprovisioned, or waits to be promoted, knows and does nothing more.
-    let counts = |at: usize| !matches!(world.servers[at].copy.life, Life::Inert | Life::Restored);
-    let running = world.running().filter(move |(at, _)| counts(*at));
+    // A server that was deprovisioned, is left out by the licence or waits to be promoted, knows and does nothing more.
+    let running = world.running().filter(move |(at, node)| !node.is_retired() && !out_of_service(&world.servers[*at]));
     running.filter_map(move |(at, node)| Some((at, node.knowledge(activation)?)))
+}
+
+/// Whether a server was told that it may not send.
+fn out_of_service(server: &Server) -> bool {
+    matches!(server.copy.life, Life::Inert | Life::Restored | Life::Unlicensed)
 }
 
 fn check(world: &World, invariant: &'static str, verdict: Verdict) -> Result<(), Violation> {

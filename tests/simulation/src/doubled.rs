@@ -59,6 +59,15 @@ pub(crate) fn fault_before(faults: &[Fault], first: Rang, again: Rang) -> Option
     faults.iter().filter(concerned).filter(before).max_by_key(|fault| fault.from_us).map(|fault| fault.kind)
 }
 
+/// How many deliveries were doubled for each cause.
+pub fn by_cause(kinds: &Kinds) -> BTreeMap<Cause, u64> {
+    let mut causes = BTreeMap::new();
+    for ((_, cause, _), count) in kinds {
+        *causes.entry(*cause).or_default() += count;
+    }
+    causes
+}
+
 /// The table of a run's doubled deliveries, most frequent first, for people.
 pub struct Table<'a>(pub &'a Kinds);
 

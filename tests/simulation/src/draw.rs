@@ -60,6 +60,7 @@ impl Schedule {
             Pace::Close => schedule.draw_close(&mut random),
         }
         if storm {
+            schedule.draw_licences(&mut Random::new(seed ^ 0x6c69_6365_6e63_6573));
             schedule.draw_stuck(&mut Random::new(seed ^ 0x0062_656c_6c73));
         }
         schedule.draw_office(&mut other);
@@ -137,6 +138,34 @@ impl Schedule {
         }
     }
 
+    /// The licence is lowered, so that somebody is left out, and mostly raised again.
+    fn draw_licences(&mut self, random: &mut Random) {
+        let servers = self.clocks.len() as u64;
+        // A replaced machine over the licence gets nothing back: an operator's affair, not one of the rules.
+        let replaced = self.events.iter().any(|(_, what)| matches!(what, Happening::DiskLost { .. }));
+        if replaced || !random.chance(8) {
+            return;
+        }
+        let in_file = random.chance(30);
+        let (mut at_ms, _) = self.events[random.index(self.events.len())];
+        for _ in 0..random.between(1, 2) {
+            at_ms = (at_ms + random.between(0, 400)).saturating_sub(200).max(1400);
+            let secondaries = random.between(0, servers - 2) as u32;
+            self.events.push((at_ms, Happening::Licence { secondaries, in_file }));
+            if in_file {
+                // Who is connected is not asked again; who calls again is told.
+                let server = random.index(self.clocks.len());
+                let back_after_ms = Some(random.between(50, 500));
+                self.events.push((at_ms + random.between(1, 300), Happening::Kill { server, back_after_ms }));
+            }
+            at_ms += random.between(300, 6000);
+            if random.chance(70) {
+                let secondaries = servers as u32;
+                self.events.push((at_ms, Happening::Licence { secondaries, in_file }));
+            }
+        }
+    }
+
     /// What administrators and operators do meanwhile.
     fn draw_office(&mut self, random: &mut Random) {
         let servers = self.clocks.len();
@@ -184,8 +213,6 @@ impl Schedule {
                     disks = false;
                     Happening::Deprovision { server }
                 }
-                // A replaced machine over the licence gets nothing back: an operator's affair, not one of the rules.
-                55..=74 if disks => Happening::Licence { secondaries: random.between(0, 3) as u32 },
                 // A backup that waits for its promotion and a lost disk may take both copies with them.
                 _ if !disks => Happening::Reconfigure { server },
                 _ => {

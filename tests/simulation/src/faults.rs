@@ -78,11 +78,9 @@ impl World {
             }
             Happening::Upgrade { server, to, back_after_ms } => {
                 if self.servers[server].node.is_some() {
-                    self.history.fault(FaultKind::Drain, server, self.now_us, self.now_us);
                     self.servers[server].upgrade_to = Some(to);
-                    self.servers[server].leaving_ms = Some(back_after_ms);
-                    self.feed(server, Input::Drain);
                 }
+                self.drain(server, back_after_ms);
             }
             Happening::Configure { at, rows } => {
                 let version = (self.now_us / 1000) as u32;
@@ -95,22 +93,31 @@ impl World {
             Happening::Restore { server, back_after_ms } => self.restore(server, back_after_ms),
             Happening::Reconfigure { server } => self.reconfigure(server),
             Happening::HandEdit { server } => self.edit_by_hand(server),
-            Happening::Licence { secondaries } => self.licence = secondaries,
-            Happening::Drain { server, back_after_ms } => {
-                if self.servers[server].node.is_some() {
-                    self.servers[server].leaving_ms = Some(back_after_ms);
-                    self.history.fault(FaultKind::Drain, server, self.now_us, self.now_us);
-                    self.feed(server, Input::Drain);
-                }
-            }
+            Happening::Licence { secondaries, in_file } => self.change_licence(secondaries, in_file),
+            Happening::Drain { server, back_after_ms } => self.drain(server, back_after_ms),
         }
     }
 
-    /// A page comes in. A caller whose server does not answer tries the next one, as a telephone exchange tries its trunks.
+    /// A server is asked to stop in good order. Where what runs takes too long, it is handed over.
+    fn drain(&mut self, at: usize, back_after_ms: u64) {
+        if self.servers[at].node.is_none() {
+            return;
+        }
+        self.servers[at].leaving_ms = Some(back_after_ms);
+        self.history.fault(FaultKind::Drain, at, self.now_us, self.now_us);
+        if self.draw("impatient", at, 0).chance(50) {
+            let (boot, patience) = (self.servers[at].boot, self.draw("patience", at, 0).between(0, 300_000));
+            self.after(patience, Event::HandsOver { at, boot });
+        }
+        self.feed(at, Input::Drain);
+    }
+
+    /// A page comes in. A caller whose server does not answer, or is out of service, tries the next one, as a telephone exchange
+    /// tries its trunks.
     fn page(&mut self, page: u32, at: usize, group: &[usize], endpoints: usize, expires_ms: Option<u64>) {
         let count = self.servers.len();
         let answering =
-            (0..count).map(|step| (at + step) % count).find(|at| self.servers[*at].is_awake() && self.has_plans(*at));
+            (0..count).map(|step| (at + step) % count).find(|at| self.servers[*at].is_awake() && self.takes_calls(*at));
         let at = answering.unwrap_or(at);
         let mut page_content = content(page, group, endpoints, self.wall(at));
         page_content.expires = expires_ms.map(|ms| page_content.accepted + Span::millis(ms));

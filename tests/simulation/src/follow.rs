@@ -123,15 +123,16 @@ impl World {
             SyncAnswer::Snapshot { .. } => {}
             SyncAnswer::VersionMismatch { .. } => {}
             SyncAnswer::Deprovisioned => self.retire(at),
-            SyncAnswer::NotLicensed { .. }
-            | SyncAnswer::UnknownServer
-            | SyncAnswer::Fenced { .. }
-            | SyncAnswer::NotPrimary => self.hang_up(at),
+            SyncAnswer::NotLicensed { .. } => {
+                self.unlicensed(at);
+                self.hang_up(at);
+            }
+            SyncAnswer::UnknownServer | SyncAnswer::Fenced { .. } | SyncAnswer::NotPrimary => self.hang_up(at),
         }
     }
 
     /// The server is told that it was deprovisioned: it remembers that, halts, and goes on only with its records.
-    fn retire(&mut self, at: usize) {
+    pub(crate) fn retire(&mut self, at: usize) {
         if self.servers[at].copy.life == Life::Inert {
             return;
         }
@@ -160,6 +161,10 @@ impl World {
         if own.epoch != head.epoch {
             return self.give(at, line, Job::Enter(head));
         }
+        if self.licensed(at) {
+            return;
+        }
+        let copy = &mut self.servers[at].copy;
         if unchecked {
             return;
         }

@@ -58,6 +58,8 @@ pub enum FaultKind {
     Drain,
     FalseSuspicion,
     Deprovisioned,
+    /// The licence leaves a server out, and it was told so.
+    Unlicensed,
     Restored,
     Clock,
     Promoted,

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onealert_core::{
     config::Role,
-    ids::{EpochId, ServerId},
+    ids::{ActivationId, EpochId, ServerId},
     life::{Deed, Life},
+    members,
     replicate::{Digests, Position},
 };
 
@@ -68,13 +69,32 @@ pub(crate) fn committed(world: &mut World, at: usize) {
     }
 }
 
-/// An endpoint is about to be contacted.
+/// I12: an endpoint is about to be contacted, and not by a server that was told that it is out of service.
 pub(crate) fn i12_who_was_removed_delivers_nothing(world: &World, at: usize) -> Result<(), Violation> {
-    if world.servers[at].copy.life != Life::Inert {
-        return Ok(());
-    }
-    let what = format!("server {at} delivers, and was told that it is deprovisioned");
+    let why = match world.servers[at].copy.life {
+        Life::Inert => "deprovisioned",
+        Life::Unlicensed => "not licensed",
+        _ => return Ok(()),
+    };
+    let what = format!("server {at} delivers, and was told that it is {why}");
     Err(Violation { invariant: "I12", what, at_us: world.now_us })
+}
+
+/// I12, seen from the others: what comes in is given to no server of which this one's configuration says that the licence
+/// leaves it out, and a server that was told so gives nothing to anybody.
+pub(crate) fn i12_who_is_left_out_owns_nothing(world: &World, at: usize, activation: ActivationId) -> Verdict {
+    let server = &world.servers[at];
+    let Some(known) = server.node.as_ref().and_then(|node| node.knowledge(activation)) else { return Ok(()) };
+    if server.copy.life == Life::Unlicensed {
+        return Err(format!("server {at} takes {activation} in, and was told that it is not licensed"));
+    }
+    if members::left_out(&server.copy.config, known.owner) {
+        return Err(format!(
+            "server {at} makes {} the owner of {activation}, whom the licence leaves out",
+            known.owner
+        ));
+    }
+    Ok(())
 }
 
 /// A record is durable at its origin.
@@ -102,6 +122,7 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
         }
     }
     i8_followers_have_caught_up(world).map_err(named("I8"))?;
+    who_is_covered_is_in_service(world).map_err(named("licence"))?;
     conflict::nothing_is_dropped(world).map_err(named("conflict reports"))?;
     conflict::who_is_fenced_has_reported(world).map_err(named("conflict reports"))?;
     i11_every_record_has_one_place(world).map_err(named("I11"))
@@ -143,6 +164,21 @@ fn i8_followers_have_caught_up(world: &World) -> Verdict {
         })
     });
     behind.next().map_or(Ok(()), Err)
+}
+
+/// At the end no server is out of service for a licence that covers it, where it reaches the primary that says so; nor is one
+/// in service that its own configuration leaves out.
+fn who_is_covered_is_in_service(world: &World) -> Verdict {
+    if let Some((at, _)) = world.followers().find(|(at, _)| world.servers[*at].copy.life == Life::Unlicensed) {
+        return Err(format!("server {at} sends nothing, and the licence covers it"));
+    }
+    let serves = |at: usize| world.servers[at].copy.may(at, world.servers[at].clocks(world.now_us).mono, Deed::Send);
+    let left_out = |at: usize| {
+        let copy = &world.servers[at].copy;
+        copy.role(at) == Role::Secondary && members::left_out(&copy.config, id(at))
+    };
+    let wrong = world.running().find(|(at, node)| left_out(*at) && serves(*at) && !node.is_draining());
+    wrong.map_or(Ok(()), |(at, _)| Err(format!("server {at} is in service, and its configuration leaves it out")))
 }
 
 /// I9: two servers accept configuration writes at the same time only if their epochs differ and they cannot hear each other.

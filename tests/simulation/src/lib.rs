@@ -16,6 +16,7 @@ mod follow;
 mod generations;
 pub mod history;
 pub mod law;
+mod licence;
 pub mod lines;
 mod look;
 pub mod memory;

@@ -3,7 +3,7 @@
 
 use onealert_core::{
     ids::EpochId,
-    life::Deed,
+    life::{Deed, Life},
     lineage::{Kinship, PrimaryAddress, kinship},
     members,
     peer_message::Standing,
@@ -47,7 +47,8 @@ impl World {
             let (other, theirs) = (&self.servers[primary], &self.servers[primary].copy);
             let now = |server: &Server| server.clocks(self.now_us).mono;
             let reached = server.is_awake() && other.is_awake() && !self.network.is_cut(at, primary);
-            let welcome = members::enrolment(&theirs.config, id(at), self.licence) == Enrolment::Enrolled;
+            let welcome =
+                members::enrolment(&theirs.config, id(at), self.licence_limit(primary)) == Enrolment::Enrolled;
             let follows = copy.may(at, now(server), Deed::Follow) && theirs.may(primary, now(other), Deed::Publish);
             let counts = !matches!(kinship(&theirs.lineage, &copy.newest), Kinship::TheirsCounts { .. });
             let same = copy.product == theirs.product && counts;
@@ -77,11 +78,17 @@ impl World {
         });
         let busy = |server: &Server| {
             let Some(node) = &server.node else { return false };
-            !server.writes.is_empty() || node.is_resuming() || node.activations().any(|known| known.ended.is_none())
+            // Who is out of service goes on with nothing.
+            let over = node.is_retired();
+            !server.writes.is_empty()
+                || !over && (node.is_resuming() || node.activations().any(|known| known.ended.is_none()))
         };
         let behind = || {
             let mut followers = self.followers();
-            followers.any(|(at, primary)| self.servers[at].copy.position != self.servers[primary].copy.position)
+            followers.any(|(at, primary)| {
+                let out = self.servers[at].copy.life == Life::Unlicensed;
+                out || self.servers[at].copy.position != self.servers[primary].copy.position
+            })
         };
         let edited = || self.law.edited.iter().any(|at| self.mends(*at));
         !others && !self.servers.iter().any(busy) && !behind() && !edited()

@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Has rows committed where the server may do that.
-    fn try_commit(&mut self, at: usize, changes: Vec<Change>) -> bool {
+    pub(crate) fn try_commit(&mut self, at: usize, changes: Vec<Change>) -> bool {
         let now = self.servers[at].clocks(self.now_us).mono;
         let may = self.servers[at].is_awake() && self.servers[at].copy.may(at, now, Deed::Configure);
         if may {
@@ -144,7 +144,7 @@ impl World {
         };
         let Some(primary) = (0..self.servers.len()).find(opens) else { return };
         if inert {
-            if !members::has_room(&self.servers[primary].copy.config, self.licence) {
+            if !members::has_room(&self.servers[primary].copy.config, self.licence_limit(primary)) {
                 return;
             }
             // With fresh credentials it would be another server; here the same one is let in again, and starts anew.
@@ -297,7 +297,13 @@ impl World {
     /// Who the other servers of the installation are. A server without configuration knows whom it was told to follow.
     pub(crate) fn members_but(&self, at: usize) -> Vec<ServerId> {
         let copy = &self.servers[at].copy;
-        let rows = copy.config.servers.values().filter(|row| !row.deprovisioned).map(|row| row.id);
+        if copy.life == Life::Unlicensed {
+            return Vec::new();
+        }
+        let counts_all = self.planted == Some(Planted::LeftOutIsCounted);
+        // Whom the licence leaves out is passed over like one that has left.
+        let serves = |row: &&Row| !row.deprovisioned && (counts_all || !members::left_out(&copy.config, row.id));
+        let rows = copy.config.servers.values().filter(serves).map(|row| row.id);
         let told = copy.told_primary.as_ref().map(|primary| primary.server);
         let all: BTreeSet<ServerId> = rows.chain(told).filter(|member| *member != id(at)).collect();
         all.into_iter().collect()
@@ -354,6 +360,8 @@ impl World {
             copy.told_primary = None;
         }
         law::moved(self, at);
+        self.look_at_licence(at);
+        self.leave_strangers(at);
         let peers = self.members_but(at);
         let standing = self.standing(at);
         self.feed(at, Input::Standing { standing });

@@ -65,6 +65,12 @@ pub enum Planted {
     ReusesNumbersAfterRestore,
     /// A server that is told that it was deprovisioned goes on sending.
     RetiredStillDelivers,
+    /// A server that is told that the licence leaves it out goes on sending.
+    UnlicensedStillDelivers,
+    /// Servers that the licence leaves out are still counted by the others.
+    LeftOutIsCounted,
+    /// A server that the licence covers again stays out of service.
+    StaysUnlicensed,
 }
 
 impl Planted {
@@ -164,7 +170,10 @@ impl Planted {
             | Planted::KeepsNoConflicts
             | Planted::TakesAnyForLater
             | Planted::ReusesNumbersAfterRestore
-            | Planted::RetiredStillDelivers => {}
+            | Planted::RetiredStillDelivers
+            | Planted::UnlicensedStillDelivers
+            | Planted::LeftOutIsCounted
+            | Planted::StaysUnlicensed => {}
             Planted::WritesWhatDidNotHappen => {
                 for output in outputs {
                     if let Output::Persist { record: Record::Activation(known), .. } = output {

@@ -36,9 +36,10 @@ impl World {
         server.wake_us = node.next_wake().map(|_| self.now_us);
         server.node = Some(node);
         self.note(|| format!("--- server {at} starts"));
-        if matches!(self.servers[at].copy.life, Life::Inert | Life::Restored) {
+        if matches!(self.servers[at].copy.life, Life::Inert | Life::Restored | Life::Unlicensed) {
             self.feed(at, Input::Retire);
         }
+        self.look_at_licence(at);
         if self.has_plans(at) {
             self.compute_bells(at);
         }
@@ -150,6 +151,11 @@ impl World {
         // Who is not in the other's configuration is not let in.
         let strangers = !self.members_but(a).contains(&id(b)) || !self.members_but(b).contains(&id(a));
         let cut = strangers || self.network.is_cut(a, b);
+        if strangers && !self.network.is_cut(a, b) && self.servers[a].is_awake() && self.servers[b].is_awake() {
+            self.turned_away(a, b);
+            self.turned_away(b, a);
+        }
+        let [one, other] = [&self.servers[a], &self.servers[b]];
         if !cut && one.is_awake() && other.is_awake() {
             self.network.connect(a, b);
             for (from, to) in [(a, b), (b, a)] {

@@ -62,7 +62,7 @@ impl World {
             epochs: &copy.lineage,
             digests_at: digests_at.as_ref(),
             versions: &copy.versions(),
-            enrolment: members::enrolment(&copy.config, id(from), self.licence),
+            enrolment: members::enrolment(&copy.config, id(from), self.licence_limit(at)),
         };
         let answer = match answer(&view, hello) {
             _ if self.planted == Some(Planted::TakesAnyForLater) && unheard_of(&copy.lineage, hello) => {

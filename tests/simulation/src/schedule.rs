@@ -94,8 +94,9 @@ pub enum Happening {
     Reconfigure { server: usize },
     /// Somebody changes a row with a database tool.
     HandEdit { server: usize },
-    /// The licence is changed to so many secondaries.
-    Licence { secondaries: u32 },
+    /// The licence is changed to so many secondaries: in the configuration, which every server gets, or in a file of the
+    /// primary, which the others learn of when they call.
+    Licence { secondaries: u32, in_file: bool },
 }
 
 impl Happening {
@@ -109,7 +110,6 @@ impl Happening {
                 | Happening::Configure { .. }
                 | Happening::BackUp { .. }
                 | Happening::Reconfigure { .. }
-                | Happening::Licence { .. }
                 | Happening::Join { .. }
         )
     }

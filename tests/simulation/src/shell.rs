@@ -33,6 +33,10 @@ impl World {
             planted.mislead(id(at), &mut input);
         }
         let told = self.trace.is_some().then(|| format!("{at} <- {input:?}"));
+        let comes_in = match &input {
+            Input::Trigger { content, .. } if node.knowledge(content.id).is_none() => Some(content.id),
+            _ => None,
+        };
         let mut outputs = node.step(now, input.clone());
         let wake = node.next_wake();
         self.steps += 1;
@@ -44,6 +48,10 @@ impl World {
             for output in &outputs {
                 self.note(|| format!("{at} ->    {output:?}"));
             }
+        }
+        if let Some(Err(what)) = comes_in.map(|activation| law::i12_who_is_left_out_owns_nothing(self, at, activation))
+        {
+            self.violate("I12", what);
         }
         // The loop of a real server wakes a little late.
         let late = self.draw("tick", at, 0).between(0, 500);

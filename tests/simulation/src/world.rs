@@ -61,6 +61,8 @@ pub(crate) enum Event {
     Heals { from: usize, to: usize },
     /// A server is started again.
     Starts { at: usize, boot: u64 },
+    /// A draining server hands over what it has not finished.
+    HandsOver { at: usize, boot: u64 },
     /// A machine that stood still goes on.
     Wakes { at: usize, boot: u64 },
     /// A secondary calls its primary for configuration.
@@ -91,7 +93,7 @@ pub struct World {
     pub(crate) planted: Option<Planted>,
     pub(crate) database: Database,
     pub(crate) law: Law,
-    /// How many secondaries the licence allows.
+    /// How many secondaries the licence allows by the primary's file, where its configuration does not say.
     pub(crate) licence: u32,
     /// Counts the synchronisation connections.
     pub(crate) lines: u64,
@@ -288,6 +290,7 @@ impl World {
                 }
             }
             Event::Unsticks { at, boot } if self.lives(at, boot) => self.compute_bells(at),
+            Event::HandsOver { at, boot } if self.lives(at, boot) => self.feed(at, Input::HandOver),
             Event::Heals { from, to } => {
                 self.network.heal(from, to);
                 let again = self.draw("again", from, to).between(1_000, 300_000);
@@ -324,6 +327,7 @@ impl World {
             }
             Event::Rings { .. }
             | Event::Unsticks { .. }
+            | Event::HandsOver { .. }
             | Event::Calls { .. }
             | Event::Beats { .. }
             | Event::Stored { .. }

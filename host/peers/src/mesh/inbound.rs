@@ -93,7 +93,7 @@ async fn listen(shared: &Shared, caller: &Caller, connection: &mut Framed<TlsStr
 /// Returns when the roster no longer lets the caller speak.
 pub(crate) async fn removed(shared: &Shared, caller: &Caller) {
     let mut changes = shared.config.roster.changes();
-    while shared.config.roster.judge(caller.server, &caller.key_sha256) == Admission::Welcome {
+    while shared.config.roster.judge_peer(caller.server, &caller.key_sha256) == Admission::Welcome {
         changes.changed().await;
     }
 }

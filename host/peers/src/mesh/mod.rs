@@ -212,7 +212,7 @@ impl Shared {
         if hello.server != caller.server {
             return Admission::OtherName;
         }
-        match self.config.roster.judge(caller.server, &caller.key_sha256) {
+        match self.config.roster.judge_peer(caller.server, &caller.key_sha256) {
             Admission::Welcome if hello.protocol.abs_diff(self.config.protocol) > 1 => Admission::Protocol,
             verdict => verdict,
         }

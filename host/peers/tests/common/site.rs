@@ -44,6 +44,7 @@ impl Site {
             server: identity.server(),
             key_sha256: identity.key_sha256().to_owned(),
             deprovisioned: false,
+            left_out: false,
         };
         self.servers.iter().map(entry).collect()
     }
