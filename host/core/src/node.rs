@@ -198,7 +198,6 @@ impl Node {
     pub fn next_wake(&self) -> Option<Mono> {
         self.wake
     }
-
     /// Who this server is.
     pub fn identity(&self) -> Identity {
         self.identity
