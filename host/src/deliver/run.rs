@@ -164,11 +164,12 @@ impl Delivery {
                     Some(_) => {}
                     None => return,
                 },
-                Some(step) = self.steps.join_next(), if !self.steps.is_empty() => match step {
-                    Ok(step @ Step::Began(..)) => self.took(step),
-                    // Nothing is begun any more.
-                    Ok(_) | Err(_) => {}
-                },
+                Some(step) = self.steps.join_next(), if !self.steps.is_empty() => {
+                    // Of what else comes nothing is begun any more.
+                    if let Ok(step @ Step::Began(..)) = step {
+                        self.took(step);
+                    }
+                }
                 () = sleep_until(until) => return,
             }
         }
