@@ -20,6 +20,9 @@ use crate::{
 
 /// `/drivers/trust/...`: what is asked for or posted there.
 pub async fn answer(request: &Request, caller: &Caller, what: &str) -> Result<Reply, Problem> {
+    if request.method == Method::POST {
+        caller.require_change(Action::Configure)?;
+    }
     let form = request.form();
     let sure = form.text("confirm") == "yes";
     let (change, done) = match (request.method.clone(), what) {
@@ -95,7 +98,6 @@ fn ask(
     (name, value): (&str, String),
     button: &str,
 ) -> Result<Reply, Problem> {
-    caller.require_change(Action::Configure)?;
     reply::page(&Confirm {
         frame: Frame::of(request, caller, question),
         lines,

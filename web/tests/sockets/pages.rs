@@ -72,7 +72,7 @@ async fn drivers_show_refused_files_with_what_was_expected_and_found() {
     let server = Server::start(World::primary()).await;
     let cookie = server.sign_in("editor").await;
     let page = server.get("/drivers").cookie(&cookie).send().await.is(200);
-    page.shows("Speaks contract 3.0; this server offers 1.0")
+    page.shows("Refused: com.horn.old 2.0.0 made for API 3, this server loads 1.")
         .shows("old-horn.so")
         .shows("differs")
         .hides("Set up and enable");

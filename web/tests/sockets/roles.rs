@@ -124,6 +124,8 @@ async fn pages_refuse_what_the_api_refuses() {
         ("/drivers/com.algo.speaker/disable", 3),
         ("/drivers/trust/pin", 3),
         ("/drivers/trust/key", 3),
+        ("/drivers/trust/unpin", 3),
+        ("/drivers/trust/forget", 3),
         ("/notifications/lockdown/send", 1),
         ("/servers/000000000000000000000000000000ff/deprovision", 3),
         ("/servers/000000000000000000000000000000ff/reconfigure", 3),
