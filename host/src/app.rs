@@ -244,6 +244,7 @@ impl App {
             standing: watch::Sender::default(),
             sync_log: Arc::new(Ring::default()),
             alerts: notices.clone(),
+            known: Default::default(),
             sync_state: watch::Sender::new(replication::first_state(folder.role)),
             ready: AtomicBool::new(false),
             store_refuses: AtomicBool::new(false),

@@ -75,7 +75,7 @@ pub fn write(
             .into_iter()
             .map(|record| ConflictRow {
                 lsn: record.lsn,
-                table: record.change.table.name().to_owned(),
+                table: record.change.table.noun().to_owned(),
                 row: record.change.row.map(|row| blanked(record.change.table, row)),
                 key: record.change.key,
             })

@@ -352,6 +352,7 @@ fn verdict(cases: &[DrillCase], single: usize, drivers: usize) -> (State, String
     let slowest = cases.iter().filter_map(|case| case.takeover_ms).max_by(f64::total_cmp);
     let measured = cases.iter().filter(|case| case.takeover_ms.is_some()).count();
     let times = match slowest {
+        Some(ms) if measured == 1 => format!("1 takeover rehearsed, it took {ms:.1} ms"),
         Some(ms) => format!("{measured} takeovers rehearsed, the slowest took {ms:.1} ms"),
         None => "no takeover could be rehearsed".to_owned(),
     };

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     alerts::Noticed,
+    answers::Known,
     beats::Beats,
     clock::Clock,
     configuration::Configuration,
@@ -102,6 +103,8 @@ pub struct Hub {
     pub alerts: mpsc::UnboundedSender<Noticed>,
     /// Whether a secondary is connected to its primary and in step; why not otherwise.
     pub sync_state: watch::Sender<SyncState>,
+    /// Since when it is known what needs somebody.
+    pub known: Known,
     /// The last heartbeats of every server.
     pub beats: Beats,
     /// The two settings that are this server's own.

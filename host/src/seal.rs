@@ -47,7 +47,7 @@ pub enum Why {
 
 /// A stored secret that cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the secret {path} of {table} {key:?} {why}", table = singular(*table))]
+#[error("the secret {path} of {table} {key:?} {why}", table = table.noun())]
 pub struct Unopened {
     /// The table of its row.
     pub table: Table,
@@ -64,10 +64,6 @@ impl Unopened {
     pub fn is_of(&self, table: Table, key: &str) -> bool {
         self.table == table && self.key == key
     }
-}
-
-fn singular(table: Table) -> &'static str {
-    table.name().trim_end_matches('s')
 }
 
 /// A secret could not be sealed. Nothing is stored then.

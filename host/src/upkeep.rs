@@ -62,10 +62,11 @@ async fn scrub(hub: &Arc<Hub>) {
     }
     for TableFault { table, edited, .. } in &faults {
         let which = match &edited[..] {
-            [] => "rows were added or deleted".to_owned(),
-            some => format!("rows {}", some.join(", ")),
+            [] => format!("{} were added or deleted", table.nouns()),
+            [one] => format!("{} {one} was changed", table.noun()),
+            some => format!("{} {} were changed", table.nouns(), some.join(", ")),
         };
-        let text = format!("{}: {which} changed outside OneAlert; repairing", table.name());
+        let text = format!("{which} outside OneAlert; repairing");
         let _ = hub.alerts.send(Noticed::Rows(text.clone()));
         say(hub, State::Bad, text);
     }
@@ -99,7 +100,7 @@ async fn repair_primary(hub: &Arc<Hub>, position: &Position, tables: Vec<Table>)
         let entry = AuditEntry {
             who: "scrub".to_owned(),
             origin: "this server".to_owned(),
-            what: format!("adopted rows of {} that were changed outside OneAlert", table.name()),
+            what: format!("adopted {} that were changed outside OneAlert", table.nouns()),
         };
         let store = hub.configuration.store().clone();
         let adopted = tokio::task::spawn_blocking(move || store.adopt(crate::clock::wall(), table, &entry)).await;
@@ -108,12 +109,12 @@ async fn repair_primary(hub: &Arc<Hub>, position: &Position, tables: Vec<Table>)
                 hub,
                 State::Bad,
                 format!(
-                    "{}: no other server had the rows; {} were adopted as they are",
-                    table.name(),
+                    "no other server had the {} as they were; {} were adopted as they are",
+                    table.nouns(),
                     done.records.len()
                 ),
             ),
-            Err(reason) => say(hub, State::Bad, format!("{}: rows could not be adopted: {reason}", table.name())),
+            Err(reason) => say(hub, State::Bad, format!("the {} could not be adopted: {reason}", table.nouns())),
         }
         reload(hub);
     }

@@ -60,7 +60,7 @@ fn check_at(root: &Value, schema: &Value, path: &str, depth: usize, problems: &m
         return;
     };
     let own: &[&str] = match kind {
-        "string" => &["enum", "minLength", "maxLength", "pattern"],
+        "string" => &["enum", "minLength", "maxLength", "pattern", "x-pattern-hint"],
         "integer" | "number" => &["minimum", "maximum", "multipleOf"],
         "boolean" => &[],
         "array" => &["items", "minItems", "maxItems", "uniqueItems"],

@@ -81,6 +81,15 @@ pub fn span(ms: impl Given<u64>) -> String {
     }
 }
 
+/// How long something has lasted at a moment: `for 5 min`. Coarse, so that a page that is looked at does not flicker.
+pub fn lasts(since: impl Given<Wall>, at: impl Given<Wall>) -> String {
+    match u64::try_from(at.given().0.saturating_sub(since.given().0)).unwrap_or(0) {
+        0..60_000 => "for less than a minute".to_owned(),
+        ms @ 60_000..120_000 => format!("for {} min", ms / 60_000),
+        ms => format!("for {}", span(ms)),
+    }
+}
+
 /// The beginning of a checksum, enough to compare by eye.
 pub fn checksum(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
@@ -205,6 +214,19 @@ pub fn audio(audio: &Audio) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lasts_is_told_in_whole_minutes() {
+        for (ms, words) in [
+            (-5, "for less than a minute"),
+            (59_999, "for less than a minute"),
+            (60_000, "for 1 min"),
+            (150_000, "for 2 min"),
+            (7_200_000, "for 2 h"),
+        ] {
+            assert_eq!(lasts(Wall(1000), Wall(1000 + ms)), words);
+        }
+    }
 
     #[test]
     fn spans_use_the_unit_that_people_would() {

@@ -53,7 +53,7 @@ impl Table {
         Table::Users,
     ];
 
-    /// The table's name in the database, in messages and in JSON.
+    /// The table's name in the database and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Table::Settings => "settings",
@@ -364,7 +364,7 @@ pub struct Setting {
 
 /// A row that cannot be read as its table's type.
 #[derive(Debug, thiserror::Error)]
-#[error("{} row {key:?}: {reason}", table.name())]
+#[error("{} {key:?}: {reason}", table.noun())]
 pub struct BadRow {
     /// Which table.
     pub table: Table,

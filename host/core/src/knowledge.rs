@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     activation::{Content, EndpointState},
-    effect::Outcome,
+    effect::{Ended, Outcome},
     ids::{EndpointId, ServerId},
     time::Wall,
 };
@@ -52,6 +52,20 @@ pub struct Joined {
 }
 
 impl Knowledge {
+    /// Its record, for an end of this kind at this moment; without the times at endpoints, which whoever delivers knows.
+    pub fn record(&self, outcome: Outcome, ended: Wall) -> Ended {
+        Ended {
+            content: self.content.as_ref().clone(),
+            server: self.owner,
+            attempt: self.attempt,
+            outcome,
+            states: self.states.clone(),
+            ended,
+            degraded: self.degraded,
+            after_ms: Vec::new(),
+        }
+    }
+
     /// What the first server to know of an activation knows.
     pub fn first(content: Arc<Content>, owner: ServerId) -> Knowledge {
         let states = vec![EndpointState::Pending; content.endpoints.len()];

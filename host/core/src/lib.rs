@@ -46,3 +46,4 @@ pub mod time;
 pub mod tuning;
 pub mod version;
 pub mod view;
+mod words;

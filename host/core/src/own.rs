@@ -3,7 +3,7 @@
 use crate::{
     activation::{Deliverable, EndpointState},
     config::OnTakeover,
-    effect::{Ended, HaltReason, Haste, Notice, Outcome, Output},
+    effect::{HaltReason, Haste, Notice, Outcome, Output},
     ids::{ActivationId, ServerId},
     node::Node,
     order::{Use, Worth},
@@ -257,16 +257,7 @@ impl Node {
         let run = self.runs.get_mut(&id).expect("only known activations end");
         let known = &mut run.known;
         known.ended = Some((outcome, now.wall));
-        let record = Ended {
-            content: (*known.content).clone(),
-            server: known.owner,
-            attempt: known.attempt,
-            outcome,
-            states: known.states.clone(),
-            ended: now.wall,
-            degraded: known.degraded,
-            after_ms: Vec::new(),
-        };
+        let record = known.record(outcome, now.wall);
         run.changed = now.mono;
         self.forgets.insert((now.mono + self.tuning.forget(), id));
         if record.content.drill.is_none() {

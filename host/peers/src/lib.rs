@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides: what a peer's silence means, who sends, and what a primary answers is the core's. Reading order:
 //! [`identity`] and [`roster`] say who may speak, [`tls`] and [`frame`] how bytes become messages, [`listen`] is the one
-//! door for calls from outside; then the three protocols behind it: [`mesh`], [`sync`] (with [`activity`] and [`files`])
+//! door for calls from outside, with so many `seats`; then the three protocols behind it: [`mesh`], [`sync`] (with [`activity`] and [`files`])
 //! and [`join`].
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
@@ -16,6 +16,7 @@ pub mod listen;
 pub mod mesh;
 pub mod net;
 pub mod roster;
+mod seats;
 #[cfg(test)]
 mod simulated;
 pub mod socket;

@@ -1,16 +1,11 @@
 //! The one door for calls from other servers: one TLS listener, the protocol name picks who serves the call.
 //!
-//! Outside bytes are held on a short leash: a deadline for the handshake, a cap on connections in all and from one address,
-//! and nothing but joining without a certificate of the site.
+//! Outside bytes are held on a short leash: a deadline for the handshake, a number of seats in all and for one address, from
+//! which strangers are pushed out by those who come later, and nothing but joining without a certificate of the site.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -19,9 +14,13 @@ use crate::{
     join::JoinService,
     mesh::{self, Mesh},
     net::{self, TcpListener, TcpStream},
+    seats::{Seat, Seats},
     sync::publisher::Publisher,
     tls::{self, Caller},
 };
+
+/// A flood of calls is told this often at most.
+const TELL: Duration = Duration::from_secs(10);
 
 /// The door.
 #[derive(Debug)]
@@ -32,9 +31,9 @@ pub struct ListenerConfig {
     pub identity: Arc<Identity>,
     /// How long a handshake may take.
     pub handshake: Duration,
-    /// Connections from one address at most.
+    /// Connections from one address at most. Beyond it the oldest stranger of that address gives way.
     pub per_address: usize,
-    /// Connections at most.
+    /// Connections at most. Beyond it the oldest stranger gives way.
     pub total: usize,
 }
 
@@ -78,7 +77,7 @@ impl Listener {
             acceptor,
             services,
             handshake: config.handshake,
-            count: Count { per_address: config.per_address, total: config.total, held: Mutex::default() },
+            seats: Seats::new(config.per_address, config.total),
             stop: stop.clone(),
         });
         tokio::spawn(door.take_calls(listener));
@@ -106,23 +105,32 @@ struct Door {
     acceptor: TlsAcceptor,
     services: Services,
     handshake: Duration,
-    count: Count,
+    seats: Arc<Seats>,
     stop: CancellationToken,
 }
 
 impl Door {
     async fn take_calls(self: Arc<Self>, listener: TcpListener) {
+        let mut told: Option<Instant> = None;
         while let Some(call) = self.stop.run_until_cancelled(listener.accept()).await {
             match call {
                 Ok((stream, from)) => {
-                    let Some(seat) = self.count.seat(&self, from.ip()) else {
-                        tracing::warn!(%from, "too many connections; the call is dropped");
-                        continue;
-                    };
+                    let seat = self.seats.take(from.ip());
+                    if told.is_none_or(|told| told.elapsed() >= TELL) {
+                        let gave_way = self.seats.gave_way();
+                        if gave_way > 0 || seat.is_none() {
+                            tracing::warn!(%from, gave_way, "more calls than seats: strangers give way to later ones");
+                            told = Some(Instant::now());
+                        }
+                    }
+                    let Some(seat) = seat else { continue };
+                    let door = self.clone();
                     tokio::spawn(async move {
-                        let door = seat.door.clone();
-                        door.stop.run_until_cancelled(door.serve(stream, from)).await;
-                        drop(seat);
+                        tokio::select! {
+                            () = door.stop.cancelled() => {}
+                            () = seat.left() => {}
+                            () = door.serve(stream, from, &seat) => {}
+                        }
                     });
                 }
                 Err(error) => {
@@ -134,7 +142,7 @@ impl Door {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, from: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, from: SocketAddr, seat: &Seat) {
         let shake = tokio::time::timeout(self.handshake, self.acceptor.accept(stream)).await;
         let stream = match shake {
             Ok(Ok(stream)) => stream,
@@ -143,6 +151,9 @@ impl Door {
         };
         let session = stream.get_ref().1;
         let caller = Caller::of(session.peer_certificates());
+        if caller.is_some() && !seat.keep() {
+            return;
+        }
         match (session.alpn_protocol(), caller) {
             (Some(tls::MESH), Some(caller)) => mesh::inbound::serve(self.services.mesh.shared(), caller, stream).await,
             (Some(tls::SYNC), Some(caller)) => self.services.publisher.serve(caller, stream).await,
@@ -154,42 +165,6 @@ impl Door {
                 let protocol = protocol.map(String::from_utf8_lossy);
                 tracing::warn!(%from, ?protocol, certificate = caller.is_some(), "refused a call: wrong protocol or no certificate");
             }
-        }
-    }
-}
-
-/// How many connections are open, in all and by address.
-struct Count {
-    per_address: usize,
-    total: usize,
-    held: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One connection's place in the count.
-struct Seat {
-    door: Arc<Door>,
-    address: IpAddr,
-}
-
-impl Count {
-    fn seat(&self, door: &Arc<Door>, address: IpAddr) -> Option<Seat> {
-        let mut held = self.held.lock().expect("no panic while the count is held");
-        let total: usize = held.values().sum();
-        let here = held.get(&address).copied().unwrap_or(0);
-        if total >= self.total || here >= self.per_address {
-            return None;
-        }
-        held.insert(address, here + 1);
-        Some(Seat { door: door.clone(), address })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut held = self.door.count.held.lock().expect("no panic while the count is held");
-        match held.get_mut(&self.address) {
-            Some(here) if *here > 1 => *here -= 1,
-            _ => drop(held.remove(&self.address)),
         }
     }
 }

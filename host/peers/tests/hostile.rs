@@ -10,7 +10,7 @@ use onealert_peers::{Identity, MeshEvent, PeerAddress, tls};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
@@ -111,28 +111,82 @@ async fn who_never_finishes_the_handshake_is_dropped_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_every_seat() {
+async fn one_address_pushes_out_its_own_strangers_only() {
     let site = Site::of(2);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let a = Node::on(socket, &site.servers[0], site.roster(), 1, |limits| limits.per_address = 2);
     let address = a.address().address;
-    let first = TcpStream::connect(&address).await.expect("open");
+    let other = bound(TcpSocket::new_v4().expect("a socket"), [127, 9, 9, 9]);
+    let other = other.connect(address.parse().expect("an address")).await.expect("open");
+    let mut first = TcpStream::connect(&address).await.expect("open");
     let _second = TcpStream::connect(&address).await.expect("open");
-    let mut third = TcpStream::connect(&address).await.expect("the kernel takes it");
-    closed(&mut third).await;
-    drop(first);
-    // Its seat is free once the door has noticed.
-    let freed = async {
-        loop {
-            let stream = TcpStream::connect(&address).await.expect("open");
-            let connector = TlsConnector::from(tls::caller_config(&site.servers[1], tls::MESH).expect("identity"));
-            let name = ServerName::try_from(format!("{}.server.onealert.internal", ServerId(1))).expect("a name");
-            if connector.connect(name, stream).await.is_ok() {
-                break;
-            }
+    // A server of the site is served all the same, and the one that was silent longest gives way.
+    a.mesh.set_peers(vec![PeerAddress { id: ServerId(2), address: "127.0.0.1:9".into() }]);
+    let mut peer = call(&site.servers[1], tls::MESH, &address).await;
+    say(&mut peer, HELLO).await;
+    assert!(hear(&mut peer).await.contains("welcome"));
+    closed(&mut first).await;
+    let nothing = other.try_read(&mut [0]).expect_err("nothing came, and it is open");
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+fn bound(socket: TcpSocket, from: [u8; 4]) -> TcpSocket {
+    socket.bind((from, 0).into()).expect("every address of the loopback network may be used");
+    socket
+}
+
+/// Opens calls from one address after the other, as fast as it goes, and holds so many of them open without a word.
+async fn flood(to: std::net::SocketAddr, held: usize) {
+    let mut silent = std::collections::VecDeque::new();
+    for number in 0_u32.. {
+        let [_, high, middle, low] = (number % 4000).to_be_bytes();
+        let socket = bound(TcpSocket::new_v4().expect("a socket"), [127, 30 + high, middle, low.max(1)]);
+        if let Ok(stream) = socket.connect(to).await {
+            silent.push_back(stream);
         }
+        if silent.len() > held {
+            silent.pop_front();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_strangers_from_thousands_of_addresses_does_not_keep_a_server_out() {
+    let site = Site::of(3);
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    // Who never speaks would hold a seat for the whole test: only giving way frees it.
+    let limits = |limits: &mut onealert_peers::ListenerConfig| {
+        (limits.total, limits.handshake) = (256, Duration::from_secs(600));
     };
-    tokio::time::timeout(PATIENCE, freed).await.expect("a seat is free again");
+    let mut a = Node::on(socket, &site.servers[0], site.roster(), 1, limits);
+    let address = a.address();
+    let peer = |id| PeerAddress { id: ServerId(id), address: "127.0.0.1:9".into() };
+    a.mesh.set_peers(vec![peer(2), peer(3)]);
+    // Each server calls the others, and sees by its own call whether it is let in.
+    let let_in = |event| matches!(event, MeshEvent::Link { seen: LinkSeen::Connected { .. }, .. }).then_some(());
+    // One that was there before the flood.
+    let mut c = Node::start(&site.servers[2], site.roster(), 1);
+    c.mesh.set_peers(vec![address.clone()]);
+    c.next("the link of the server that was there before", let_in).await;
+
+    let to = address.address.parse().expect("an address");
+    let strangers: Vec<_> = (0..2).map(|_| tokio::spawn(flood(to, 200))).collect();
+    let mut took = Vec::new();
+    for boot in 1..=5 {
+        let began = tokio::time::Instant::now();
+        let mut b = Node::start(&site.servers[1], site.roster(), boot);
+        b.mesh.set_peers(vec![address.clone()]);
+        b.next("the link of a server that comes in the flood", let_in).await;
+        took.push(began.elapsed());
+    }
+    println!("connected in the flood within {took:?}");
+    let round = |event| match event {
+        MeshEvent::Message { from: ServerId(3), message: PeerMessage::Told { round }, .. } => Some(round),
+        _ => None,
+    };
+    c.mesh.send(ServerId(1), &PeerMessage::Told { round: 7 });
+    assert_eq!(a.next("a word of the server that was there before", round).await, 7);
+    strangers.into_iter().for_each(|task| task.abort());
 }
 
 #[tokio::test]

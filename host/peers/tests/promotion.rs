@@ -46,6 +46,21 @@ fn restored(site: &Site) -> (TempDir, Arc<Identity>) {
     (dir, Arc::new(identity))
 }
 
+/// A primary with five changes, and a secondary that has them.
+async fn in_sync(site: &Site) -> (Primary, Secondary) {
+    let primary = Primary::start(&site.servers[0], site.roster());
+    primary.commit(settings(5));
+    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
+    secondary.in_sync_at(5).await;
+    (primary, secondary)
+}
+
+/// What only the secondary had was told, from change 5 on; its copy is the primary's.
+fn came_back(secondary: &Secondary, primary: &Primary) {
+    assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
+    assert_eq!(secondary.rows(), primary.store.load().expect("readable").expect("installed").rows);
+}
+
 #[tokio::test]
 async fn a_known_server_is_told_where_another_stands() {
     let site = Site::of(2);
@@ -130,10 +145,7 @@ async fn a_copy_is_rebuilt_on_request_and_at_the_next_call_when_the_secondary_is
 #[tokio::test]
 async fn records_past_the_fork_are_shown_to_the_host_before_a_snapshot_replaces_them() {
     let site = Site::of(2);
-    let primary = Primary::start(&site.servers[0], site.roster());
-    primary.commit(settings(5));
-    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
-    secondary.in_sync_at(5).await;
+    let (primary, secondary) = in_sync(&site).await;
     secondary.subscriber.stop();
     // It wrote two more in the old generation; the installation went on from 5 in another one.
     let lost = vec![setting("lost", "1"), setting("also lost", "1")];
@@ -141,18 +153,14 @@ async fn records_past_the_fork_are_shown_to_the_host_before_a_snapshot_replaces_
     primary.store.promote(EpochId(2), &Commit::new(Wall(0), vec![setting("kept", "1")])).expect("promoted");
     let mut secondary = secondary.restart(primary.address());
     secondary.next("replaced", |event| matches!(event, SyncEvent::Replaced { .. }).then_some(())).await;
-    assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
     secondary.in_sync_at(6).await;
-    assert_eq!(secondary.rows(), primary.store.load().expect("readable").expect("installed").rows);
+    came_back(&secondary, &primary);
 }
 
 #[tokio::test]
 async fn a_secondary_of_the_branch_that_lost_comes_back_alone_and_keeps_what_only_it_had() {
     let site = Site::of(2);
-    let primary = Primary::start(&site.servers[0], site.roster());
-    primary.commit(settings(5));
-    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
-    secondary.in_sync_at(5).await;
+    let (primary, secondary) = in_sync(&site).await;
     secondary.subscriber.stop();
     // Two were promoted apart: the branch that this one followed kept less than the other.
     primary.commit(vec![setting("before", "1")]);
@@ -169,17 +177,13 @@ async fn a_secondary_of_the_branch_that_lost_comes_back_alone_and_keeps_what_onl
         .await;
     assert_eq!((by, fork), (EpochId(2), 5));
     secondary.in_sync_at(7).await;
-    assert_eq!(*secondary.host.superseded.lock().expect("no panic"), [5]);
-    assert_eq!(secondary.rows(), primary.store.load().expect("readable").expect("installed").rows);
+    came_back(&secondary, &primary);
 }
 
 #[tokio::test]
 async fn a_copy_is_not_replaced_while_what_only_it_has_cannot_be_kept() {
     let site = Site::of(2);
-    let primary = Primary::start(&site.servers[0], site.roster());
-    primary.commit(settings(5));
-    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
-    secondary.in_sync_at(5).await;
+    let (primary, mut secondary) = in_sync(&site).await;
     secondary.host.disk_is_full.store(true, Ordering::Release);
     secondary.store.commit(&Commit::new(Wall(0), vec![setting("lost", "1")])).expect("it commits");
     primary.store.promote(EpochId(2), &Commit::new(Wall(0), vec![setting("kept", "1")])).expect("promoted");

@@ -37,7 +37,7 @@ pub(super) async fn write(
     match answers.0.configuration.commit(commit).await {
         Ok(_) => Ok(()),
         Err(ConfigurationError::Store(StoreError::Conflict { table, key, .. })) => {
-            Err(Problem::conflict(table.name().trim_end_matches('s'), &key))
+            Err(Problem::conflict(table.noun(), &key))
         }
         Err(ConfigurationError::Row(error)) => Err(Problem::new(422, "Not saved", error.to_string())),
         Err(error) => {

@@ -32,7 +32,7 @@ pub(super) async fn log(hub: &Hub, log: Log, limit: u32) -> Result<Vec<LogLine>,
         at: Wall(row.at.0),
         state: State::Ok,
         source: row.entry.who,
-        text: format!("{} ({} {}, from {})", row.entry.what, row.table.name(), row.key, row.entry.origin),
+        text: format!("{} ({} {}, from {})", row.entry.what, row.table.noun(), row.key, row.entry.origin),
     };
     Ok(rows.into_iter().map(line).collect())
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod activator;
+mod attention;
 mod balancer;
 mod calendars;
 mod configure;
@@ -36,6 +37,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::hub::Hub;
+pub use attention::Known;
 pub(crate) use redundancy::clock as clock_text;
 pub use status::live;
 

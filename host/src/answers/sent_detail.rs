@@ -32,16 +32,7 @@ pub(super) async fn detail(hub: &Hub, id: ActivationId) -> Result<SentDetail, Pr
 /// A running activation in the form of a record.
 fn so_far(known: &Knowledge, after_ms: Vec<Option<u64>>) -> Ended {
     let (outcome, ended) = known.ended.unwrap_or((Outcome::Partial, crate::clock::wall()));
-    Ended {
-        content: known.content.as_ref().clone(),
-        server: known.owner,
-        attempt: known.attempt,
-        outcome,
-        states: known.states.clone(),
-        ended,
-        degraded: known.degraded,
-        after_ms,
-    }
+    Ended { after_ms, ..known.record(outcome, ended) }
 }
 
 fn detail_of(config: &Config, records: &[Ended]) -> SentDetail {

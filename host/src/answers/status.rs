@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onealert_core::{
     activation::EndpointState,
-    config::{Role, Server, Table},
+    config::{Role, Server},
     effect::Outcome,
     ids::ServerId,
     knowledge::Knowledge,
@@ -15,15 +15,14 @@ use onealert_core::{
     version::compare,
     view::{Belief, ClockLevel, HoldView, PeerView},
 };
-use onealert_web::needs::{
-    Attention, DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status,
-};
+use onealert_web::needs::{DiskView, DriverBrief, Duty, Live, Problem, Running, ServerStatus, State, Status};
 
 use super::{
+    attention::{self, Cause, Shown},
     driver_on,
     redundancy::{capital, hold_text},
 };
-use crate::{health, hub::Hub, seal::Unopened};
+use crate::{health, hub::Hub};
 
 pub(super) async fn status(hub: &Hub) -> Result<Status, Problem> {
     Ok(live(hub).await?.status)
@@ -82,21 +81,20 @@ pub async fn live(hub: &Hub) -> Result<Live, Problem> {
         now,
     };
     let seen = hub.way.look(look).await.map_err(|error| Problem::unavailable(error.to_string()))?;
-    let mut servers: Vec<ServerStatus> = config
+    let mut shown: Vec<Shown> = config
         .servers
         .values()
         .filter(|row| !row.deprovisioned)
         .map(|row| if row.id == hub.server { this(hub, row, &seen) } else { other(hub, row, &seen) })
         .collect();
-    servers.sort_by_key(|server| (server.role != Role::Primary, server.name.to_lowercase()));
-    let down = |server: &ServerStatus| seen.peers.iter().any(|it| it.id == server.id && it.belief == Belief::Down);
-    let mut attention = attention(&servers, down);
-    attention.extend(unopened(&hub.unopened()));
-    attention.extend(missed(&seen.missed));
+    shown.sort_by_key(|it| (it.server.role != Role::Primary, it.server.name.to_lowercase()));
+    let at = crate::clock::wall();
+    let attention = attention::list(&shown, &hub.unopened(), &seen.missed, &hub.known, at);
+    let servers = shown.into_iter().map(|it| it.server).collect();
     let name = |id: ServerId| config.servers.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone());
     let mut running: Vec<Running> = seen.activations.iter().map(|known| run(known, &name(known.owner))).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.accepted));
-    Ok(Live { status: Status { at: crate::clock::wall(), servers, attention }, running })
+    Ok(Live { status: Status { at, servers, attention }, running })
 }
 
 fn run(known: &Knowledge, server: &str) -> Running {
@@ -180,11 +178,18 @@ fn disk(disk: onealert_core::health::Disk) -> DiskView {
 }
 
 /// A server whose disk is as good as full is not well, whatever else is.
-fn with_disk(mut shown: ServerStatus) -> ServerStatus {
-    if let Some(disk) = shown.disk.as_ref().filter(|disk| disk.state == State::Bad && shown.state != State::Bad) {
-        (shown.state, shown.text) = (State::Bad, format!("Disk: {}", disk.text));
+fn with_disk(mut shown: Shown) -> Shown {
+    let server = &mut shown.server;
+    if let Some(disk) = server.disk.as_ref().filter(|disk| disk.state == State::Bad && server.state != State::Bad) {
+        (server.state, server.text) = (State::Bad, format!("Disk: {}", disk.text));
+        (shown.cause, shown.since) = (Some(Cause::Disk), None);
     }
     shown
+}
+
+/// So long before.
+fn before(now: Wall, ago_ms: u64) -> Wall {
+    Wall(now.0.saturating_sub_unsigned(ago_ms))
 }
 
 fn versions(set: &onealert_core::version::VersionSet) -> BTreeMap<String, String> {
@@ -203,7 +208,7 @@ fn doing(sends: bool) -> &'static str {
     if sends { "Sending" } else { "Standing by" }
 }
 
-fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
+fn this(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
     let config = hub.config();
     let position = hub.configuration.now().position;
     let duties = duties(row, seen);
@@ -211,22 +216,25 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let enabled = config.drivers.values().filter(|driver| driver.enabled);
     let drivers: Vec<DriverBrief> = enabled.map(|driver| driver_on::brief(hub, driver)).collect();
     let sync = hub.sync_state.borrow().clone();
-    let (state, text) = if seen.draining {
-        (State::Warning, "Draining: takes no new activations".to_owned())
+    let now = crate::clock::wall();
+    let (cause, state, text) = if seen.draining {
+        (Some(Cause::Drains), State::Warning, "Draining: takes no new activations".to_owned())
     } else if seen.resuming {
-        (State::Warning, "Came back; asking the others before it goes on".to_owned())
+        (Some(Cause::CameBack), State::Warning, "Came back; asking the others before it goes on".to_owned())
     } else if let Some(hold) = &seen.hold {
-        (State::Warning, capital(&hold_text(hold, crate::clock::wall())))
-    } else if let Some(concern) = hub.concern() {
-        concern
+        (Some(Cause::CameBack), State::Warning, capital(&hold_text(hold, now)))
+    } else if let Some((state, text)) = hub.concern() {
+        (Some(Cause::Concern), state, text)
     } else if sync.state != State::Ok {
         // First what it does: that somebody sends is what matters at night.
-        (sync.state, format!("{}. {}", doing(sends), sync.text))
+        (Some(Cause::Sync), sync.state, format!("{}. {}", doing(sends), sync.text))
     } else {
-        (State::Ok, doing(sends).to_owned())
+        (None, State::Ok, doing(sends).to_owned())
     };
+    let since = seen.hold.as_ref().filter(|_| cause == Some(Cause::CameBack));
+    let since = since.map(|hold| before(now, hold.since.as_millis()));
     let own = health::health(hub);
-    with_disk(ServerStatus {
+    let server = ServerStatus {
         this: true,
         state: state.max(drivers.iter().map(|driver| driver.state.min(State::Warning)).max().unwrap_or(State::Ok)),
         text,
@@ -234,19 +242,20 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         position: Some(position.lsn),
         versions: versions(&hub.versions()),
         started: Some(hub.started),
-        holds: seen.hold.as_ref().map(|hold| hold_text(hold, crate::clock::wall())),
+        holds: seen.hold.as_ref().map(|hold| hold_text(hold, now)),
         drivers,
         disk: own.disk.map(disk),
         booted: own.booted,
         ..blank(hub, row, seen)
-    })
+    };
+    with_disk(Shown { server, cause, since })
 }
 
-fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
+fn other(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
     let mut shown = blank(hub, row, seen);
     let Some(peer) = seen.peers.iter().find(|peer| peer.id == row.id) else {
         (shown.state, shown.text) = (State::Warning, "Not heard yet".to_owned());
-        return shown;
+        return Shown { server: shown, cause: Some(Cause::Unheard), since: None };
     };
     shown.heard_ms_ago = peer.last_heard.map(|at| (seen.now - at).as_millis());
     shown.clock_offset_ms = peer.offset_ms;
@@ -257,20 +266,34 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     let sends = shown.duties.iter().any(|duty| duty.sends);
     let now = crate::clock::wall();
     let life = peer.standing.as_ref().filter(|_| peer.belief != Belief::Down).map(|it| it.generation.life);
+    let hold = |hold: &HoldView| capital(&hold_text(hold, now));
+    let fenced = life.is_some_and(|life| matches!(life, Life::Fenced { .. }));
+    let (mut cause, mut since) = (None, None);
     (shown.state, shown.text) = match peer.belief {
-        _ if life.is_some_and(|life| matches!(life, Life::Fenced { .. })) => {
+        _ if fenced => {
+            cause = Some(Cause::Concern);
             (State::Bad, "Fenced: another server was promoted; join this one to it".to_owned())
         }
         _ if life == Some(Life::SetBack) => {
             (State::Bad, "Its configuration was set back: run there: onealert promote".to_owned())
         }
         Belief::Up => (State::Ok, doing(sends).to_owned()),
-        Belief::Unheard => (State::Warning, "Not heard yet".to_owned()),
-        Belief::Held => {
-            (State::Warning, peer.hold.as_ref().map_or_else(String::new, |hold| capital(&hold_text(hold, now))))
+        Belief::Unheard => {
+            cause = Some(Cause::Unheard);
+            (State::Warning, "Not heard yet".to_owned())
         }
-        Belief::Down if peer.draining => (State::Warning, "Draining".to_owned()),
-        Belief::Down => (State::Bad, format!("Down, {}", ago())),
+        Belief::Held => {
+            (cause, since) = (Some(Cause::CameBack), peer.hold.as_ref().map(|it| before(now, it.since.as_millis())));
+            (State::Warning, peer.hold.as_ref().map_or_else(String::new, hold))
+        }
+        Belief::Down if peer.draining => {
+            cause = Some(Cause::Drains);
+            (State::Warning, "Draining".to_owned())
+        }
+        Belief::Down => {
+            (cause, since) = (Some(Cause::Down), shown.heard_ms_ago.map(|ms| before(now, ms)));
+            (State::Bad, format!("Down, {}", ago()))
+        }
     };
     let off = match peer.clock {
         ClockLevel::Fine | ClockLevel::Warn => State::Ok,
@@ -281,6 +304,7 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
     if off > shown.state {
         let ms = peer.offset_ms.unwrap_or_default();
         (shown.state, shown.text) = (off, format!("Its clock differs by {ms} ms"));
+        (cause, since) = (Some(Cause::Clock), None);
     }
     shown.running = shown.running.max(peer.running);
     shown.holds = peer.hold.as_ref().map(|hold| hold_text(hold, now));
@@ -298,8 +322,12 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
             format!("{}: {} here, {} there. {}", it.what, it.ours, it.theirs, it.advice)
         };
         shown.differences = verdict.differences.iter().map(sentence).collect();
-        if verdict.differences.iter().any(|difference| difference.stops_sync) {
-            shown.state = State::Bad;
+        let stops = verdict.differences.iter().filter(|difference| difference.stops_sync).map(sentence);
+        let stops: Vec<String> = stops.collect();
+        if !stops.is_empty() && shown.state != State::Bad {
+            let text = format!("{}. It is not synchronised: {}", shown.text, stops.join(" "));
+            (shown.state, shown.text) = (State::Bad, text);
+            (cause, since) = (Some(Cause::Versions), None);
         }
         let config = hub.config();
         let enabled = config.drivers.values().filter(|row| row.enabled);
@@ -308,85 +336,5 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> ServerStatus {
         shown.disk = standing.health.disk.map(disk);
         shown.booted = standing.health.booted;
     }
-    with_disk(shown)
-}
-
-/// What was too late to be sent, as long as servers remember it: for a day.
-fn missed(due: &[Wall]) -> Option<Attention> {
-    let last = due.iter().max()?;
-    let what = match due.len() {
-        1 => "A notification was too late and was not sent".to_owned(),
-        n => format!("{n} notifications were too late and were not sent"),
-    };
-    Some(Attention {
-        state: State::Warning,
-        what,
-        since: Some(*last),
-        effect: "Whoever should have heard it did not. It is shown for a day.".to_owned(),
-        action: "Show what was missed".to_owned(),
-        href: "/sent?outcome=missed".to_owned(),
-    })
-}
-
-/// What is to be done about stored secrets that this server cannot open: one entry, naming the first of them.
-fn unopened(lost: &[Unopened]) -> Option<Attention> {
-    let first = lost.first()?;
-    let others = match lost.len() {
-        1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    };
-    let href = match first.table {
-        Table::Drivers => format!("/drivers/{}", first.key),
-        Table::Triggers => format!("/triggers/{}", first.key),
-        _ => format!("/endpoints/{}", first.key),
-    };
-    Some(Attention {
-        state: State::Bad,
-        what: format!("{}{others}", capital(&first.to_string())),
-        since: None,
-        effect: "This server leaves alone what needs it. Everything else goes on.".to_owned(),
-        action: "Show it".to_owned(),
-        href,
-    })
-}
-
-fn attention(servers: &[ServerStatus], down: impl Fn(&ServerStatus) -> bool) -> Vec<Attention> {
-    let mut list = Vec::new();
-    for server in servers.iter().filter(|server| server.state != State::Ok) {
-        let others = servers.iter().any(|other| other.id != server.id && !down(other));
-        let effect = match (down(server), server.role, server.state) {
-            (true, _, State::Bad) if !others => "No other server is up.",
-            (true, Role::Primary, State::Bad) => {
-                "Notifications are sent by the other servers. Configuration is locked until it returns."
-            }
-            (true, _, State::Bad) => "The other servers send in its place.",
-            (false, _, State::Bad) if others => {
-                "It is up, and does not do all it should. The other servers are ready too."
-            }
-            (false, _, State::Bad) => "It is up, and does not do all it should. No other server is up.",
-            _ => "Sending goes on.",
-        };
-        list.push(Attention {
-            state: server.state,
-            what: format!("{}: {}", server.name, server.text),
-            since: None,
-            effect: effect.to_owned(),
-            action: "Show the server".to_owned(),
-            href: format!("/status#server-{}", server.id),
-        });
-    }
-    for server in servers {
-        for driver in server.drivers.iter().filter(|driver| driver.state == State::Bad) {
-            list.push(Attention {
-                state: State::Bad,
-                what: format!("{} on {}: {}", driver.name, server.name, driver.text),
-                since: None,
-                effect: "Endpoints of this driver may not be reached from that server.".to_owned(),
-                action: "Show the driver".to_owned(),
-                href: format!("/drivers/{}", driver.id),
-            });
-        }
-    }
-    list.sort_by_key(|entry| std::cmp::Reverse(entry.state));
-    list
+    with_disk(Shown { server: shown, cause, since })
 }

@@ -72,7 +72,7 @@ pub enum StoreError {
         lsn: u64,
     },
     /// A row was changed by somebody else since it was read.
-    #[error("{} row {key:?} was changed by somebody else in between; load it again and repeat the change", table.name())]
+    #[error("{} {key:?} was changed by somebody else in between; load it again and repeat the change", table.noun())]
     Conflict {
         /// Which table.
         table: Table,
@@ -82,7 +82,7 @@ pub enum StoreError {
         found: Option<String>,
     },
     /// A row that cannot be stored.
-    #[error("{} row {key:?}: {reason}", table.name())]
+    #[error("{} {key:?}: {reason}", table.noun())]
     BadRow {
         /// Which table.
         table: Table,
@@ -128,7 +128,7 @@ pub enum StoreError {
         epoch: EpochId,
     },
     /// The rows are not what the other side says they are. Nothing was changed.
-    #[error("{} rows give digest {found}, expected {expected} at {lsn}", table.name())]
+    #[error("the {} give digest {found}, expected {expected} at {lsn}", table.nouns())]
     DigestDiffers {
         /// Which table.
         table: Table,

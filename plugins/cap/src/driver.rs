@@ -18,7 +18,8 @@ use crate::{
     io::{self, Clock, Engine, Pace},
     judge::{Outcome, explain},
     samples,
-    settings::{Settings, Source, TriggerSettings},
+    settings::{Settings, TriggerSettings},
+    source::Source,
 };
 
 /// The driver.
@@ -81,9 +82,9 @@ impl Driver for Cap {
                     let folder = folder.clone();
                     tasks.entry(source).or_insert_with(|| tokio::spawn(io::watch(engine, folder)).abort_handle());
                 }
-                Source::Address(url) => {
-                    let url = url.clone();
-                    tasks.entry(source).or_insert_with(|| tokio::spawn(io::poll(engine, url)).abort_handle());
+                Source::Address(address) => {
+                    let address = address.clone();
+                    tasks.entry(source).or_insert_with(|| tokio::spawn(io::poll(engine, address)).abort_handle());
                 }
                 Source::Posted => {}
             }

@@ -8,6 +8,7 @@ pub mod io;
 pub mod judge;
 pub mod samples;
 pub mod settings;
+pub mod source;
 mod state;
 pub mod wire;
 

@@ -1,7 +1,5 @@
 //! What an administrator sets: once for the driver, and for each trigger.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -132,11 +130,17 @@ impl From<Outline> for String {
     }
 }
 
+/// An address without a login, a query or a fragment.
+const PLACE: &str = r"^([A-Za-z][A-Za-z0-9+.\-]*://)?[^/?#@]*(/[^?#]*)?$";
+/// What to do with the rest of it.
+const PLACE_HINT: &str = "must end before the question mark and hold no login: what stands from ? on and a login have \
+                          fields of their own, which are stored encrypted";
+
 /// What one trigger watches for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("x-order" = [
-    "url", "nws", "folder", "posted", "sets", "events", "severity", "places", "site", "updates", "stop", "all_clear", "tests",
+    "url", "url_query", "url_login", "nws", "folder", "posted", "sets", "events", "severity", "places", "site", "updates", "stop", "all_clear", "tests",
     "quiet_minutes"
 ]))]
 pub struct TriggerSettings {
@@ -148,9 +152,19 @@ pub struct TriggerSettings {
     #[schemars(length(max = 40))]
     #[schemars(title = "National Weather Service")]
     pub nws: String,
-    /// Address of a feed or of a single alert. {since} in it becomes the time of the last success. Empty: none.
-    #[schemars(title = "Address of a feed")]
+    /// Address of a feed or of a single alert, without a login and without what begins at a question mark. {since} in it
+    /// becomes the time of the last success. Empty: none.
+    #[schemars(title = "Address of a feed", length(max = 2000))]
+    #[schemars(extend("pattern" = PLACE, "x-pattern-hint" = PLACE_HINT))]
     pub url: String,
+    /// What stands in the address from the question mark on, such as a token. Stored encrypted, never shown again.
+    #[schemars(title = "Rest of the address", length(max = 2000))]
+    #[schemars(extend("writeOnly" = true, "format" = "password"))]
+    pub url_query: String,
+    /// Name and password that the address asks for, such as ann:secret. Stored encrypted, never shown again.
+    #[schemars(title = "Login for the address", length(max = 400))]
+    #[schemars(extend("writeOnly" = true, "format" = "password"))]
+    pub url_login: String,
     /// How often an address is asked, in seconds.
     #[schemars(range(min = 15, max = 86400))]
     #[schemars(title = "Asked every, in seconds")]
@@ -246,6 +260,8 @@ impl Default for TriggerSettings {
             delete_files: false,
             nws: String::new(),
             url: String::new(),
+            url_query: String::new(),
+            url_login: String::new(),
             poll_seconds: 60,
             posted: false,
             sets: vec![Set::TornadoWarning],
@@ -278,60 +294,6 @@ impl Default for TriggerSettings {
     }
 }
 
-/// Where a trigger's alerts come from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// Files in a folder.
-    Folder(String),
-    /// An address that is polled.
-    Address(String),
-    /// Alerts posted to the server.
-    Posted,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Folder(path) => write!(f, "folder {path}"),
-            // What stands after the question mark may be a secret.
-            Source::Address(url) => f.write_str(url.split('?').next().unwrap_or_default()),
-            Source::Posted => f.write_str("posted alerts"),
-        }
-    }
-}
-
-impl TriggerSettings {
-    /// Every source that it names.
-    pub fn sources(&self) -> Vec<Source> {
-        let mut sources = Vec::new();
-        let given = |text: &str| !text.trim().is_empty();
-        if given(&self.folder) {
-            sources.push(Source::Folder(self.folder.trim().to_owned()));
-        }
-        if given(&self.nws) {
-            sources.push(Source::Address(nws_address(self.nws.trim())));
-        }
-        if given(&self.url) {
-            sources.push(Source::Address(self.url.trim().to_owned()));
-        }
-        if self.posted {
-            sources.push(Source::Posted);
-        }
-        sources
-    }
-}
-
-/// The address of the active alerts of a state, a zone or a point.
-pub fn nws_address(area: &str) -> String {
-    let query = match geometry::point(area) {
-        // More than four decimals are refused there.
-        Some(point) => format!("point={:.4},{:.4}", point.lat, point.lon),
-        None if area.len() == 2 => format!("area={}", area.to_ascii_uppercase()),
-        None => format!("zone={}", area.to_ascii_uppercase()),
-    };
-    format!("https://api.weather.gov/alerts/active?status=actual&{query}")
-}
-
 #[cfg(test)]
 mod tests {
     use onealert_plugin_api::schema;
@@ -350,18 +312,31 @@ mod tests {
     }
 
     #[test]
+    fn a_query_or_a_login_in_the_address_itself_does_not_fit_its_field() {
+        let schema = to_value(schemars::schema_for!(TriggerSettings)).expect("plain data");
+        let pattern = regex_automata::nfa::thompson::pikevm::PikeVM::new(PLACE).expect("a pattern");
+        let fits = |text: &str| pattern.is_match(&mut pattern.create_cache(), text);
+        for good in
+            ["https://alerts.example/feed/{since}", "https://alerts.example", "http://127.0.0.1:8080/a@b", "x/y"]
+        {
+            assert!(fits(good), "{good}");
+        }
+        for bad in
+            ["https://alerts.example/?pin=1", "https://ann:x@alerts.example/", "ann@alerts.example", "https://a/#x"]
+        {
+            assert!(!fits(bad), "{bad}");
+        }
+        for field in ["url_query", "url_login"] {
+            assert_eq!(schema["properties"][field]["writeOnly"], true, "{field}");
+        }
+    }
+
+    #[test]
     fn a_site_that_cannot_be_read_is_refused_rather_than_left_out() {
         let read = |value| serde_json::from_value::<TriggerSettings>(value);
         assert!(read(json!({"site": "32.78,-96.80", "site_outline": ""})).is_ok());
         let error = read(json!({"site": "Dallas"})).expect_err("is refused").to_string();
         assert!(error.contains("`Dallas` is not a latitude and longitude"), "{error}");
         assert!(read(json!({"site_outline": "1,1 2,2"})).is_err());
-    }
-
-    #[test]
-    fn the_weather_service_is_asked_by_state_zone_or_point() {
-        assert!(nws_address("tx").ends_with("status=actual&area=TX"));
-        assert!(nws_address("TXZ119").ends_with("&zone=TXZ119"));
-        assert!(nws_address("32.776664, -96.796988").ends_with("&point=32.7767,-96.7970"));
     }
 }

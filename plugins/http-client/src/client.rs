@@ -24,6 +24,7 @@ use crate::{
     pool::Pool,
     redirect,
     request::{Limits, Request, Response},
+    shown::shown,
     trust::Trust,
 };
 
@@ -132,9 +133,9 @@ impl Inner {
         let mut first_host = None;
         loop {
             way.at(Step::Address);
-            way.visit(request.url.clone());
-            let uri: Uri = request.url.parse().map_err(|_| way.error(Cause::BadAddress(request.url.clone())))?;
-            let place = Place::of(&uri).ok_or_else(|| way.error(Cause::BadAddress(request.url.clone())))?;
+            way.visit(shown(&request.url));
+            let uri: Uri = request.url.parse().map_err(|_| way.error(Cause::BadAddress(shown(&request.url))))?;
+            let place = Place::of(&uri).ok_or_else(|| way.error(Cause::BadAddress(shown(&request.url))))?;
             way.visit(place.name());
             let first = first_host.get_or_insert_with(|| place.host.clone());
             let answer = self.exchange(&request, &uri, &place, way).await?;
@@ -236,7 +237,7 @@ fn build(request: &Request, uri: &Uri, place: &Place) -> Result<hyper::Request<F
         .method(request.method.clone())
         .uri(target)
         .body(Full::new(request.body.clone()))
-        .map_err(|_| Cause::BadAddress(request.url.clone()))?;
+        .map_err(|_| Cause::BadAddress(shown(&request.url)))?;
     let headers = built.headers_mut();
     for (name, value) in &request.headers {
         let bad = || Cause::BadHeader(name.clone());

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host}: {step}: {cause}")]
 pub struct HttpError {
-    /// `host:port` as it was dialled; the whole text of the address where it could not be read.
+    /// `host:port` as it was dialled; the address without login and query where it could not be read.
     pub host: String,
     /// How far it came.
     pub step: Step,

@@ -6,6 +6,7 @@ use crate::{
     connect::Place,
     error::Cause,
     request::{Redirects, Request},
+    shown::shown,
 };
 
 /// The request to make next because of this answer; `None` where the answer is the caller's.
@@ -21,15 +22,15 @@ pub(crate) fn next(
         return Ok(None);
     }
     let Some(to) = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return Ok(None) };
-    let no = |why: &str| Cause::Redirect { to: to.to_owned(), why: why.to_owned() };
+    let no = |why: &str| Cause::Redirect { to: shown(to), why: why.to_owned() };
     if followed >= *max {
         return Err(no(&format!("more than {max} redirects")));
     }
-    let from: Uri = request.url.parse().map_err(|_| Cause::BadAddress(request.url.clone()))?;
+    let from: Uri = request.url.parse().map_err(|_| Cause::BadAddress(shown(&request.url)))?;
     let url = resolve(&from, to).ok_or_else(|| no("not an address"))?;
     let there =
         url.parse::<Uri>().ok().as_ref().and_then(Place::of).ok_or_else(|| no("not an http or https address"))?;
-    let here = Place::of(&from).ok_or_else(|| Cause::BadAddress(request.url.clone()))?;
+    let here = Place::of(&from).ok_or_else(|| Cause::BadAddress(shown(&request.url)))?;
     if !there.https && (*https_only || here.https) {
         return Err(no("only https is allowed"));
     }

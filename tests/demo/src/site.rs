@@ -91,8 +91,10 @@ impl Site {
 
     /// The trigger that watches for alerts, as it is configured.
     fn trigger(&self, options: &Options, url: &str) -> Value {
+        // A query may hold a token: it has a field of its own, which is stored encrypted.
+        let (url, query) = url.split_once('?').unwrap_or((url, ""));
         let mut settings = json!({
-            "folder": self.inbox, "url": url, "posted": true, "tests": options.tests, "restricted": options.tests
+            "folder": self.inbox, "url": url, "url_query": query, "posted": true, "tests": options.tests, "restricted": options.tests
         });
         // Our own warning passes the driver's default, which is tornado warnings. What others bring may be about anything.
         if options.source != Source::Sample {

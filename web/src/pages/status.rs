@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use askama::Template;
 use http::Method;
-use onealert_core::ids::{ActivationId, ServerId};
+use onealert_core::{
+    ids::{ActivationId, ServerId},
+    time::Wall,
+};
 
 use super::{Frame, Stream, caller, confirm::Confirm, frame::Pulse, not_here};
 use crate::{
@@ -38,6 +41,8 @@ struct ServerParts {
 #[template(path = "attention.html")]
 struct AttentionPart {
     attention: Vec<Attention>,
+    /// The moment for which it is told.
+    at: Wall,
 }
 
 #[derive(Template)]
@@ -88,7 +93,7 @@ pub async fn answer(request: Request) -> Result<Reply, Problem> {
     reply::page(&StatusPage {
         shut: frame.shut(&caller, Action::Configure),
         frame,
-        attention: AttentionPart { attention: status.attention },
+        attention: AttentionPart { attention: status.attention, at: status.at },
         running: RunningPart { running, may_send },
         servers: servers.collect(),
     })
@@ -105,7 +110,8 @@ pub fn parts(live: &Live, stream: Stream, may_send: bool) -> Vec<(String, String
     let render = |part: &dyn askama::DynTemplate| part.dyn_render().unwrap_or_default();
     let mut parts = vec![("pulse".to_owned(), render(&Pulse::of(live)))];
     if stream == Stream::Status {
-        parts.push(("attention".to_owned(), render(&AttentionPart { attention: live.status.attention.clone() })));
+        let attention = AttentionPart { attention: live.status.attention.clone(), at: live.status.at };
+        parts.push(("attention".to_owned(), render(&attention)));
         parts.push(("running".to_owned(), render(&RunningPart { running: live.running.clone(), may_send })));
         for server in &live.status.servers {
             parts.push((format!("tab-{}", server.id), render(&TabPart { server: server.clone() })));

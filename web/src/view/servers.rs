@@ -149,9 +149,9 @@ pub struct Conflict {
 pub struct ConflictRow {
     /// Its number.
     pub lsn: u64,
-    /// Which table.
+    /// What was changed, such as `priority group`.
     pub table: String,
-    /// Which row.
+    /// Which one.
     pub key: String,
     /// The row after it, as JSON text; `None` when it was deleted.
     pub row: Option<String>,

@@ -158,7 +158,7 @@ pub struct Attention {
     pub state: State,
     /// What is wrong.
     pub what: String,
-    /// Since when, if known.
+    /// Since when, as far as the answering server knows: it forgets at a restart what nobody tells it anew.
     #[schema(value_type = Option<i64>)]
     pub since: Option<Wall>,
     /// What it means: what still works, and what does not.

@@ -271,7 +271,7 @@ pub fn licence(state: &Inner) -> Licence {
 pub fn conflict() -> Conflict {
     let row = ConflictRow {
         lsn: 8,
-        table: "settings".to_owned(),
+        table: "setting".to_owned(),
         key: "greeting".to_owned(),
         row: Some("<b>hello</b>".to_owned()),
     };

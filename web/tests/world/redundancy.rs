@@ -27,7 +27,7 @@ pub fn report() -> DrillReport {
         by: "ann".to_owned(),
         took_ms: 48,
         state: State::Bad,
-        text: "1 of 2 cases would not be covered; 1 takeovers rehearsed, the slowest took 6.3 ms".to_owned(),
+        text: "1 of 2 cases would not be covered; 1 takeover rehearsed, it took 6.3 ms".to_owned(),
         cases: vec![case("pa-1", "pa-2", State::Ok, Some(6.3)), left_out],
         silence_ms: 1250,
         single: vec![DrillEndpoint {

@@ -136,12 +136,13 @@ impl fmt::Display for SyncEvent {
             SyncEvent::InSync { position } => write!(f, "in sync at {}", position.lsn),
             SyncEvent::Behind { records } => write!(f, "{records} records behind the primary"),
             SyncEvent::Diverged { tables } => {
-                let names: Vec<_> = tables.iter().map(|table| table.name()).collect();
-                write!(f, "rows differ from the primary's in {}; repairing", names.join(", "))
+                let names: Vec<_> = tables.iter().map(|table| table.nouns()).collect();
+                write!(f, "{} differ from the primary's; repairing", names.join(", "))
             }
             SyncEvent::Repaired { table, keys, agrees } => {
                 let end = if *agrees { "they agree again" } else { "they still differ, a whole copy is fetched" };
-                write!(f, "{}: {} rows repaired ({}), {end}", table.name(), keys.len(), shorten(keys))
+                let what = if keys.len() == 1 { table.noun() } else { table.nouns() };
+                write!(f, "{} {what} repaired ({}), {end}", keys.len(), shorten(keys))
             }
             SyncEvent::Fault { reason } => write!(f, "the store refused: {reason}"),
             SyncEvent::NothingLeft => write!(f, "the primary has every record of this server"),

@@ -64,7 +64,7 @@ pub fn two_editors_cannot_overwrite_each_other(bench: &dyn Bench) {
     let won = store.commit(&edit("7")).expect("the first editor wins");
     let lost = store.commit(&edit("9")).expect_err("the second saw an old row");
     assert!(matches!(&lost, StoreError::Conflict { found, .. } if *found == setting("volume", "7").row), "{lost:?}");
-    assert!(lost.to_string().contains("settings row \"volume\""), "{lost}");
+    assert!(lost.to_string().contains("setting \"volume\""), "{lost}");
     assert_eq!(store.position().expect("readable"), Some(won.position), "nothing of the second edit is in");
     let absent = Commit::new(NOW, vec![setting("volume", "1")]).expecting(Table::Settings, "volume", None);
     assert!(matches!(store.commit(&absent), Err(StoreError::Conflict { .. })));

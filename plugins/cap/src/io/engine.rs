@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 
 use crate::{
     judge::{Book, Outcome, Rules, Trigger, Verdict},
-    settings::{Settings, Source, TriggerSettings},
+    settings::{Settings, TriggerSettings},
+    source::Source,
     state,
     wire::Message,
 };

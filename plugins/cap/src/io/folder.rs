@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::Engine;
 use crate::{
     judge::{FileMark, Outcome},
-    settings::Source,
+    source::Source,
     wire::{self, BODY_BYTES, Hint, Refusal},
 };
 

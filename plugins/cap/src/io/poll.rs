@@ -12,7 +12,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{Engine, post::charset};
 use crate::{
-    settings::Source,
+    source::{Address, Source},
     wire::{self, BODY_BYTES, Document, Entry, Hint, time},
 };
 
@@ -39,7 +39,7 @@ const OVERLAP_MS: i64 = 30 * 60_000;
 struct Feed {
     engine: Arc<Engine>,
     source: Source,
-    url: String,
+    address: Address,
     etag: Option<String>,
     last_modified: Option<String>,
     /// Links that were fetched, with the entry's own time of change.
@@ -61,10 +61,10 @@ struct Failed {
 }
 
 /// Polls an address, for ever.
-pub async fn poll(engine: Arc<Engine>, url: String) {
+pub async fn poll(engine: Arc<Engine>, address: Address) {
     let mut feed = Feed {
-        source: Source::Address(url.clone()),
-        url,
+        source: Source::Address(address.clone()),
+        address,
         etag: None,
         last_modified: None,
         fetched: HashMap::new(),
@@ -156,7 +156,13 @@ impl Feed {
             "application/cap+xml, application/geo+json, application/atom+xml, application/rss+xml;q=0.9, application/xml;q=0.8, \
              */*;q=0.1"
         };
-        Request::get(url)
+        let mut request = Request::get(url);
+        // Only the feed's own host is shown the login.
+        let own = parts(url).is_some_and(|there| parts(&self.address.to_string()) == Some(there));
+        if let Some(login) = self.address.authorization().filter(|_| own) {
+            request = request.header("authorization", login);
+        }
+        request
             .header("user-agent", format!("OneAlert/{}{contact}", env!("CARGO_PKG_VERSION")))
             .header("accept", accept)
             .header("accept-encoding", "gzip")
@@ -166,7 +172,7 @@ impl Feed {
     /// Asks for the feed and deals with what is in it. Gives how long the answer is good for.
     async fn ask(&mut self) -> Result<Duration, Failed> {
         let since = self.last_success_ms.unwrap_or_else(|| self.engine.now()) - OVERLAP_MS;
-        let url = self.url.replace("{since}", &time::canonical(since));
+        let url = self.address.whole(&time::canonical(since));
         let mut request = self.request(&url, FEED_BYTES);
         if let Some(etag) = &self.etag {
             request = request.header("if-none-match", etag.as_str());
@@ -268,14 +274,15 @@ impl Feed {
         complete
     }
 
-    /// Records what is wrong with an entry or a link, once.
+    /// Records what is wrong with an entry or a link, once. A link's query may hold what the feed's own does.
     fn complain(&mut self, subject: &str, reason: &str) {
         if self.complained.len() > REMEMBERED {
             self.complained.clear();
         }
         if self.complained.insert(format!("{subject} {reason}")) {
+            let shown = if subject.contains("://") { http_client::shown(subject) } else { subject.to_owned() };
             for trigger in self.engine.triggers_of(&self.source) {
-                self.engine.note(subject, &trigger.key, "refused", reason);
+                self.engine.note(&shown, &trigger.key, "refused", reason);
             }
         }
     }

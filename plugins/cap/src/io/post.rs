@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use crate::{
     judge::{self, Outcome, Verdict},
-    settings::{Source, TriggerSettings},
+    settings::TriggerSettings,
+    source::Source,
     wire::{self, BODY_BYTES, Class, Hint},
 };
 

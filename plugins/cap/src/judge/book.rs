@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Outcome, Rules, Verdict,
+    bits::Bits,
     filter::{Found, Miss, Where},
     incident::Incident,
     vtec,
@@ -72,29 +73,6 @@ struct Gone {
     keep_ms: i64,
     /// Triggers, by slot, for whose place the other one was not meant: a hazard may end in one county and go on in the next.
     not_for: Bits,
-}
-
-/// A set of slots.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn has(&self, slot: usize) -> bool {
-        self.0.get(slot / 64).is_some_and(|word| word & (1 << (slot % 64)) != 0)
-    }
-    fn put(&mut self, slot: usize, on: bool) {
-        if self.0.len() <= slot / 64 {
-            if !on {
-                return;
-            }
-            self.0.resize(slot / 64 + 1, 0);
-        }
-        let mask = 1 << (slot % 64);
-        if on { self.0[slot / 64] |= mask } else { self.0[slot / 64] &= !mask }
-    }
-    fn both(&self, other: &Bits) -> Bits {
-        Bits(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
-    }
 }
 
 /// A trigger's place in the sets of triggers.

@@ -1,11 +1,13 @@
 //! Messages become verdicts: what each trigger does with each message, and why. No IO and no clock: the caller says what time
 //! it is.
 
+mod bits;
 mod book;
 mod explain;
 pub mod filter;
 mod incident;
 mod life;
+mod patterns;
 mod places;
 mod sets;
 mod text;

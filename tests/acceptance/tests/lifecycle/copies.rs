@@ -58,9 +58,9 @@ async fn rows_that_somebody_edited_are_repaired_on_a_secondary_and_on_the_primar
             (row(&fleet, server, "north")? == north && row(&fleet, server, "south").is_some()).then_some(())
         })
         .await;
-        sync_log_says(&fleet, server, "changed outside OneAlert").await;
+        sync_log_says(&fleet, server, "outside OneAlert; repairing").await;
     }
-    sync_log_says(&fleet, 1, "rows repaired").await;
+    sync_log_says(&fleet, 1, " repaired (").await;
     sync_log_says(&fleet, 0, "the rows were repaired from").await;
     write_group(&fleet, 0, "West").await;
     has_group(&fleet, 1, "West").await;

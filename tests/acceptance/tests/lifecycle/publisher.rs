@@ -60,7 +60,7 @@ async fn one_command_makes_a_secondary_the_primary_and_the_old_one_is_fenced_whe
     .await;
     assert!(reports.to_string().contains("Lost"), "{reports}");
     let printed = command(&fleet, 0, &["conflicts"]).expect("readable on the console");
-    assert!(printed.contains("priority_groups") && printed.contains("Lost"), "{printed}");
+    assert!(printed.contains("priority group ") && printed.contains("Lost"), "{printed}");
 
     let joined = fleet.join(0, 1).expect("one command makes it a secondary");
     assert!(joined.contains("starts anew"), "{joined}");

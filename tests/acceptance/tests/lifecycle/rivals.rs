@@ -15,7 +15,7 @@ async fn report_says(fleet: &Fleet, at: usize, words: &str) {
     })
     .await;
     let printed = command(fleet, at, &["conflicts"]).expect("readable on the console");
-    assert!(printed.contains("priority_groups") && printed.contains(words), "{printed}");
+    assert!(printed.contains("priority group ") && printed.contains(words), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

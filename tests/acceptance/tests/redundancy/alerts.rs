@@ -123,6 +123,17 @@ async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
     let all = alerts(&api).await.expect("it answers");
     assert_eq!(titles(&all), [title]);
     assert!(all[0]["body"].as_str().is_some_and(|body| body.contains("Look at Drivers")), "{}", all[0]);
+
+    // The page Drivers of the other server shows it as well, with how often it was started again there.
+    let other = fleet.api(1);
+    wait_for("another server shows the driver of this one as degraded", PATIENCE, || async {
+        api.post("/api/v1/notifications/page/send", json!({})).await;
+        let view = other.ask(Method::GET, &format!("/api/v1/drivers/{FAULTY}"), None).await.ok()?.json["view"].clone();
+        let on = view["servers"].as_array()?.iter().find(|on| on["server_name"] == "pa-1")?.clone();
+        let degraded = on["state"] == "bad" && on["text"].as_str()?.starts_with("Ends again and again");
+        (degraded && on["restarts"].as_u64() >= Some(5) && on["since"].is_i64()).then_some(())
+    })
+    .await;
 }
 
 /// Waits until a server shows another, or itself, in this state; gives what it says of it.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     site::{ENDPOINTS, Site},
-    until_said,
+    site_with_one_that_came_back, until_said,
 };
 
 /// Runs a command; gives its exit status and what it printed, errors included.
@@ -66,13 +66,7 @@ async fn drill_and_what_if_at_a_console_say_what_pages_say_and_end_by_their_verd
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_let_return_from_the_console_of_another() {
-    let mut site = Site::start().await;
-    site.fleet.api(0).put("/api/v1/redundancy", json!({"manual_return": true})).await;
-    site.fleet.in_step().await;
-    site.fleet.servers[0].kill();
-    let activation = site.send(1).await;
-    site.ended_on(1, &activation).await;
-    site.fleet.servers[0].start();
+    let site = site_with_one_that_came_back().await;
     until_said(&site, 2, "pa-1", |server| server["waits_for"] == json!(["operator"])).await;
     let (status, text) = console(&site.fleet.servers[2], &["return", "pa-1"]);
     assert!(status == Some(0) && text.contains("pa-1 takes activations again"), "{status:?} {text}");

@@ -86,15 +86,34 @@ async fn a_drill_measures_a_takeover_and_reaches_nobody_and_what_if_names_the_se
     assert!(answer["runs"][0]["sender"].is_null() && answer["runs"][0]["stranded"] == ENDPOINTS, "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_manual_return_a_server_that_came_back_sends_only_after_an_administrator_let_it() {
+/// A site with manual return whose first server was away, while the second one sent, and is back.
+async fn site_with_one_that_came_back() -> Site {
     let mut site = Site::start().await;
     site.fleet.api(0).put("/api/v1/redundancy", json!({"manual_return": true})).await;
     site.fleet.in_step().await;
     site.fleet.servers[0].kill();
     let activation = site.send(1).await;
     site.ended_on(1, &activation).await;
+    one_thing_needs_attention(&site, 1, "pa-1: Down").await;
     site.fleet.servers[0].start();
+    site
+}
+
+/// Waits until a server's System Status has one entry and no more, that begins so; it says since when.
+async fn one_thing_needs_attention(site: &Site, at: usize, begins: &str) {
+    let api = site.fleet.api(at);
+    let entry = wait_for("one thing needs attention", Duration::from_secs(30), || async {
+        let status = api.ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
+        let [entry] = &status["attention"].as_array()?[..] else { return None };
+        entry["what"].as_str()?.starts_with(begins).then(|| (entry["since"].as_i64(), status["at"].as_i64()))
+    });
+    let (Some(since), Some(at)) = entry.await else { panic!("it does not say since when") };
+    assert!(at - since < 60_000, "since {since}, seen {at}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_manual_return_a_server_that_came_back_sends_only_after_an_administrator_let_it() {
+    let site = site_with_one_that_came_back().await;
     for at in 0..3 {
         let held = until_said(&site, at, "pa-1", |server| {
             server["held"] == true && server["waits_for"] == json!(["operator"])

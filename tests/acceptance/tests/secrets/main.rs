@@ -13,6 +13,18 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
     let sealed = site.sealed(0, "endpoints", "strobe", "/address/password");
     assert_eq!(sealed, site.sealed(1, "endpoints", "strobe", "/address/password"), "the same bytes on every server");
 
+    let feed = site.fleet.api(0).get("/api/v1/triggers/feed").await;
+    assert_eq!(feed["row"]["settings"]["url"], "http://127.0.0.1:9/county", "the address is shown without its query");
+    for field in ["url_query", "url_login"] {
+        let path = format!("/settings/{field}");
+        assert_eq!(site.sealed(0, "triggers", "feed", &path), site.sealed(1, "triggers", "feed", &path));
+    }
+    let mut whole = feed["row"].clone();
+    whole["settings"]["url"] = json!(format!("http://127.0.0.1:9/county?{}", FEED[0]));
+    let refused = site.fleet.api(0).ask(Method::PUT, "/api/v1/triggers/feed", Some(&whole)).await.expect("an answer");
+    assert_eq!((refused.status, refused.json["fields"][0]["path"].as_str()), (422, Some("/settings/url")));
+    assert!(!refused.text.contains(FEED[0]), "{}", refused.text);
+
     // Another field changes; the secret is left out, as a page does.
     let mut row = site.fleet.api(0).get("/api/v1/endpoints/strobe").await["row"].clone();
     row["name"] = json!("Strobe at the door");
@@ -25,11 +37,20 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
     site.send_reaches(0, 1).await;
 
     for server in 0..2 {
-        for path in
-            ["endpoints", "endpoints/strobe", "drivers", &format!("drivers/{CAP}"), "logs/audit", "logs/sync", "sent"]
-        {
+        site.driver_told(server, CAP, "http://127.0.0.1:9/county: unreachable").await;
+        for path in [
+            "endpoints",
+            "endpoints/strobe",
+            "triggers",
+            "triggers/feed",
+            "drivers",
+            &format!("drivers/{CAP}"),
+            "logs/audit",
+            "logs/sync",
+            "sent",
+        ] {
             let answer = site.fleet.api(server).get(&format!("/api/v1/{path}")).await.to_string();
-            for secret in [PASSWORD, TOKEN, "sealed", "v1:"] {
+            for secret in [PASSWORD, TOKEN, FEED[0], FEED[1], "sealed", "v1:"] {
                 assert!(!answer.contains(secret), "{secret} is in the answer to {path}: {answer}");
             }
         }
@@ -73,7 +94,7 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
     for expected in ["pa-1/data/config.db", "pa-2/data/activations.db", "pa-2/log", "pa-1/all.log", "site.backup"] {
         assert!(named(expected), "{expected} is looked at: {files:?}");
     }
-    for secret in [PASSWORD, TOKEN] {
+    for secret in [PASSWORD, TOKEN, FEED[0], FEED[1]] {
         let found: Vec<_> = files.iter().filter(|file| holds(file, secret)).collect();
         assert!(found.is_empty(), "{secret} is in {found:?}");
     }

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub const PASSWORD: &str = "tr0ub4dor-strobe-horse";
 pub const PASSPHRASE: &str = "kept-in-the-safe-not-here";
 pub const TOKEN: &str = "staple-battery-of-the-feed";
+/// What stands behind the question mark of a feed's address, and the login for it.
+pub const FEED: [&str; 2] = ["pin=correct-feed-of-the-county", "ann:paperclip-at-the-feed"];
 pub const ALGO: &str = "com.algosolutions.ip";
 pub const CAP: &str = "org.onealert.cap";
 const START: &str = "/api/controls/strobe/start";
@@ -50,6 +52,12 @@ impl Site {
             "message": {"title": "Alarm", "body": "Leave the building", "hold_seconds": 1}
         });
         api.post("/api/v1/notifications", notification).await;
+        // Nobody listens there: every server says so, again and again.
+        let settings =
+            json!({"url": "http://127.0.0.1:9/county", "url_query": FEED[0], "url_login": FEED[1], "poll_seconds": 15});
+        let feed =
+            json!({"id": "feed", "name": "County feed", "group": "DEFAULT", "driver": CAP, "settings": settings});
+        api.post("/api/v1/triggers", feed).await;
         fleet.in_step().await;
         let site = Site { fleet, strobe, _second: second };
         for server in 0..usize::from(servers) {
@@ -112,6 +120,17 @@ impl Site {
             (here["state"] == state).then_some(here)
         })
         .await
+    }
+
+    /// Waits until the page of a driver tells that something happened to it on that server.
+    pub async fn driver_told(&self, server: usize, driver: &str, text: &str) {
+        let (api, path) = (self.fleet.api(server), format!("/api/v1/drivers/{driver}"));
+        wait_for(&format!("{driver} tells {text}"), PATIENCE, || async {
+            let events = api.ask(Method::GET, &path, None).await.ok()?.json["events"].clone();
+            let told = |event: &Value| event["text"].as_str().is_some_and(|line| line.contains(text));
+            events.as_array()?.iter().any(told).then_some(())
+        })
+        .await;
     }
 
     pub fn command(&self, server: usize, arguments: &[&str]) -> Result<String, String> {
