@@ -1,11 +1,7 @@
 //! What a trigger acts on, and what it says then.
 
 use onealert_plugin_api::document::Action;
-use plugin_cap::{
-    judge::Outcome,
-    samples,
-    settings::{LeastSeverity, Site, TriggerSettings},
-};
+use plugin_cap::{judge::Outcome, samples, settings::TriggerSettings};
 
 use crate::story::{MINUTE, NOW, Say, Story, say, trigger};
 

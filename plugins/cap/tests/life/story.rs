@@ -5,9 +5,8 @@ use std::sync::Arc;
 use onealert_plugin_api::document::Action;
 use plugin_cap::{
     judge::{Book, Outcome, Rules, Trigger, Verdict},
-    samples,
     settings::{Settings, TriggerSettings},
-    wire::{self, Hint, Message, time},
+    wire::{self, Hint, time},
 };
 
 pub const NOW: i64 = 1_795_435_200_000;
