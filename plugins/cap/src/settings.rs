@@ -131,7 +131,7 @@ impl From<Outline> for String {
 }
 
 /// An address without a login, a query or a fragment.
-const PLACE: &str = r"^([A-Za-z][A-Za-z0-9+.\-]*://)?[^/?#@]*(/[^?#]*)?$";
+const PLACE: &str = r"^([A-Za-z][A-Za-z0-9+.\-]*://)?[^/?#@]*(/([^/?#][^?#]*)?)?$";
 /// What to do with the rest of it.
 const PLACE_HINT: &str = "must end before the question mark and hold no login: what stands from ? on and a login have \
                           fields of their own, which are stored encrypted";
