@@ -151,3 +151,68 @@ impl ActivitySink for Records {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onealert_core::{
+        activation::{Content, EndpointState},
+        config::{OnTakeover, Priority},
+        effect::Outcome,
+        ids::Incarnation,
+        time::Wall,
+    };
+
+    use super::*;
+
+    const ME: ServerId = ServerId(1);
+
+    fn ended(n: u128, owner: ServerId, outcome: Option<Outcome>) -> Knowledge {
+        let content = Content {
+            id: ActivationId(n),
+            key: format!("event-{n}").as_str().into(),
+            notification: "page".into(),
+            name: "Page".to_owned(),
+            priority: Priority::Page,
+            group: vec![ME, ServerId(2)],
+            endpoints: vec!["lobby".into()],
+            needs: Default::default(),
+            accepted: Wall(1_000),
+            due: None,
+            expires: None,
+            on_takeover: OnTakeover::Replay,
+            payload: "{}".into(),
+            drill: None,
+        };
+        let mut known = Knowledge::first(Arc::new(content), owner);
+        known.states = vec![EndpointState::Acked { note: String::new() }];
+        known.ended = outcome.map(|outcome| (outcome, Wall(2_000)));
+        known
+    }
+
+    #[test]
+    fn what_power_loss_took_of_the_records_is_written_again_once_at_the_next_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = |life: u64| {
+            let store = HistoryStore::open(&folder.path().join("history.db")).expect("opens");
+            Records::new(Identity { server: ME, incarnation: Incarnation(life) }, store).expect("readable")
+        };
+        // As a start finds it: the ends are safe, the records are not there.
+        let known = [
+            ended(1, ME, Some(Outcome::Success)),
+            ended(2, ServerId(2), Some(Outcome::Success)),
+            ended(3, ME, None),
+            ended(4, ME, Some(Outcome::Partial)),
+        ];
+        let records = open(7);
+        records.reconcile(&known[..1]).expect("writes");
+        drop(records);
+        let records = open(8);
+        records.reconcile(&known).expect("writes");
+        records.reconcile(&known).expect("writes nothing more");
+        let page = records.history().sent(&SentFilter::default(), None, 10).expect("readable");
+        let found: Vec<(u128, usize)> =
+            page.entries.iter().map(|entry| (entry.cursor.activation.0, entry.records.len())).collect();
+        assert_eq!(found.len(), 2, "what is this server's own and has ended: {found:?}");
+        assert!(found.contains(&(1, 1)) && found.contains(&(4, 1)), "{found:?}");
+    }
+}
