@@ -69,16 +69,7 @@ impl Records {
             let recorded = self.store.sent_one(known.content.id)?;
             let mine = |entry: &SentEntry| entry.records.iter().any(|record| record.server == self.me.server);
             if !recorded.as_ref().is_some_and(mine) {
-                missing.push(Ended {
-                    content: known.content.as_ref().clone(),
-                    server: known.owner,
-                    attempt: known.attempt,
-                    outcome,
-                    states: known.states.clone(),
-                    ended,
-                    degraded: known.degraded,
-                    after_ms: Vec::new(),
-                });
+                missing.push(known.record(outcome, ended));
             }
         }
         append(&self.store, self.me, &missing)

@@ -126,7 +126,7 @@ fn victim() {
         config.commit(&Commit::new(Wall(0), changes.collect()).audited(audit)).expect("commits");
         let knowledge = Knowledge { attempt: u32::try_from(n).expect("small"), ..unfinished() };
         // What is written without haste survives the end of the process too.
-        let haste = if n % 2 == 0 { Haste::Soon } else { Haste::Now };
+        let haste = if n.is_multiple_of(2) { Haste::Soon } else { Haste::Now };
         activations.write(&[Record::Activation(Box::new(knowledge))], haste).expect("writes");
         let first = onealert_store::local::Identity { incarnation: Incarnation(1), ..me };
         while history.have().expect("readable").get(&ME).is_none_or(|mark| mark.seq < n) {

@@ -26,7 +26,7 @@ pub async fn run(options: Options) -> Report {
     let site = Site::start(FleetOptions::default(), Devices::Speaker(group)).await;
     let mut packets = listen(group);
     let (mut from_request, mut from_accepted) = (Samples::default(), Samples::default());
-    let rounds = options.rounds.unwrap_or(200);
+    let rounds = options.rounds.unwrap_or(1000);
     let mut known = BTreeSet::new();
     // The first round renders the tone; what follows finds it ready.
     for round in 0..=rounds {
