@@ -142,7 +142,8 @@ pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, Instal
         role = Role::Primary;
         life::keep_followed(&local, None)?;
     }
-    if role == Role::Primary {
+    // Written once: a start must not need a disk that takes something.
+    if role == Role::Primary && kept.role != Some(Role::Primary) {
         life::keep_role(&local, Role::Primary)?;
     }
     if role == Role::Primary && kept.life == Life::Active {

@@ -79,18 +79,19 @@ impl LocalStore {
 
     /// Begins the life of a start. Every start has one of its own, so that a folder that was set back to an earlier moment, by
     /// a copy or with its whole machine, numbers nothing as it was numbered before: what it remembers of its lives was set
-    /// back with it, and the clock was not.
+    /// back with it, and the clock was not. A full disk is no reason not to start: the clock alone makes the next life another.
     ///
     /// # Errors
-    /// There is no identity yet, or the file cannot be written.
+    /// There is no identity yet, or the file cannot be read.
     pub fn begin(&self, at: Wall) -> Result<Identity> {
-        let place = self.db.place();
-        self.db.write("begin a life", |tx| {
-            let known = identity(tx)?.ok_or(StoreError::Empty { place })?;
-            let by_the_clock = u64::try_from(at.0).unwrap_or(0);
-            let incarnation = Incarnation(by_the_clock.max(known.incarnation.0 + 1));
-            set_identity(tx, Identity { incarnation, ..known })
-        })
+        let known = self.identity()?.ok_or_else(|| StoreError::Empty { place: self.db.place() })?;
+        let by_the_clock = u64::try_from(at.0).unwrap_or(0);
+        let begun = Identity { incarnation: Incarnation(by_the_clock.max(known.incarnation.0 + 1)), ..known };
+        let written = self.db.write("begin a life", |tx| set_identity(tx, begun));
+        if let Err(error) = written {
+            tracing::error!(%error, life = begun.incarnation.0, "the life that begins could not be written down");
+        }
+        Ok(begun)
     }
 
     /// Gives this folder to another server id, in another life: for joining again after a removal.

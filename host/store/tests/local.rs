@@ -57,6 +57,19 @@ fn every_start_has_a_life_of_its_own_also_in_a_folder_that_was_set_back() {
 }
 
 #[test]
+fn a_life_begins_also_where_the_file_takes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("local.db");
+    let store = LocalStore::open(&path).expect("opens");
+    store.establish(ServerId(7)).expect("writes");
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("somebody else holds the file");
+    let begun = store.begin(Wall(1000)).expect("a server starts all the same");
+    assert_eq!(begun.incarnation, Incarnation(1000));
+    assert_eq!(store.identity().expect("readable").map(|known| known.incarnation), Some(Incarnation(1)), "not kept");
+}
+
+#[test]
 fn local_settings_are_kept_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = LocalStore::open(&folder.path().join("local.db")).expect("opens");

@@ -75,7 +75,7 @@ test("an unsigned driver is pinned, set up and enabled, and runs; changed afterw
   await page.getByText("1 driver file waits for an administrator").waitFor();
   assert.equal(await page.getByRole("link", { name: "Set up and enable" }).count(), 0, "none of its code has run");
   await look("waits");
-  await page.getByRole("button", { name: `Pin ${name}` }).click();
+  await page.getByRole("button", { name: `Pin this file: ${name}` }).click();
   await page.getByRole("heading", { name: `Pin ${name}?` }).waitFor();
   await page.getByText(checksum(bytes)).waitFor();
   await look("question");
@@ -98,12 +98,12 @@ test("an unsigned driver is pinned, set up and enabled, and runs; changed afterw
   const said = await row().innerText();
   const [expected, found] = [bytes, changed].map(it => checksum(it).slice(0, 12));
   assert.ok(said.includes(`expected SHA-256 ${expected}, found ${found}`), said);
-  assert.equal(await page.getByRole("button", { name: `Pin ${name}` }).count(), 0, "a click does not make it right");
+  assert.equal(await page.getByRole("button", { name: `Pin this file: ${name}` }).count(), 0, "a click does not make it right");
   assert.equal(await running().count(), 1, "the file that was pinned runs on");
   await look("changed");
 
   // Trust on which a running driver rests is not taken away by the way.
-  await page.getByRole("button", { name: /^Take the pin of/ }).click();
+  await page.getByRole("button", { name: /^Take back: the pin of/ }).click();
   await page.getByRole("button", { name: "Take the pin back" }).click();
   await page.getByText(/is enabled and rests on it: disable it first/).waitFor();
   await put(bytes);
@@ -125,7 +125,7 @@ test("a key is trusted for ids, its mistakes are named beside the field, and it 
   const key = page.getByRole("region", { name: "Trusted keys" }).getByRole("row", { name: "Makers" });
   await key.getByText("com.algo.*").waitFor();
   await look("keys");
-  await page.getByRole("button", { name: "Trust the key of Makers no longer" }).click();
+  await page.getByRole("button", { name: "Trust no longer: the key of Makers" }).click();
   await page.getByRole("heading", { name: "Trust the key of Makers no longer?" }).waitFor();
   await page.getByRole("button", { name: "Trust it no longer" }).click();
   await page.getByText("No key is trusted").waitFor();

@@ -198,7 +198,7 @@ async fn a_copy_that_somebody_edited_is_told_once_and_mended() {
     assert_eq!(store.execute(edit, []).expect("it is edited"), 1);
     let alert = told(&api, "Synchronisation error on pa-2").await;
     let body = alert["body"].as_str().unwrap_or_default();
-    assert!(body.contains("endpoints: rows good changed outside OneAlert"), "{body}");
+    assert!(body.contains("endpoint good was changed outside OneAlert"), "{body}");
     wait_for("the primary's row is back", PATIENCE, || async {
         let select = "SELECT row FROM row_endpoints WHERE key = 'good'";
         let row: String = store.query_row(select, [], |row| row.get(0)).ok()?;
