@@ -42,6 +42,8 @@ enum Command {
         config: Option<PathBuf>,
     },
     /// Join this server to a primary, as a secondary. Run it afterwards.
+    ///
+    /// The administrator's password is asked for, read from a pipe, or taken from the variable ONEALERT_PASSWORD.
     Join {
         /// The configuration file (TOML).
         #[arg(long)]
@@ -360,7 +362,10 @@ fn ask(variable: &str, prompt: &str) -> Result<String, String> {
     } else {
         std::io::stdin().read_to_string(&mut text).map_err(|error| format!("password: {error}"))?;
     }
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(format!("no {prompt} was given: type it, pipe it in, or set {variable}")),
+        given => Ok(given.to_owned()),
+    }
 }
 
 /// What a person who starts the server has to know. Programs wait for the line that begins with `ready`.
