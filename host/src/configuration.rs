@@ -103,8 +103,8 @@ impl Configuration {
         Ok(committed)
     }
 
-    /// Takes no more commits until it is unsealed or the process starts anew, and returns when the one that was under way is done: what is in the
-    /// log after that is all that there will be.
+    /// Takes no more commits until it is unsealed or the process starts anew, and returns when the one that was under way is
+    /// done: what is in the log after that is all that there will be.
     pub async fn seal(&self) {
         *self.writing.lock().await = true;
     }
