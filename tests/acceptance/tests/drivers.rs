@@ -32,7 +32,7 @@ impl Site {
     /// One server with both drivers. The notification goes to four files of the good one and to one device of the bad one.
     async fn start(fault: &str) -> Site {
         let drivers = vec!["plugin-skeleton", "faulty"];
-        let fleet = Fleet::start(FleetOptions { servers: 1, drivers, ..FleetOptions::default() }).await;
+        let fleet = Fleet::start(FleetOptions { servers: 1, drivers, ..FleetOptions::patient() }).await;
         let api = fleet.api(0);
         for (driver, settings) in [(GOOD, json!({})), (BAD, json!({"fault": fault}))] {
             api.enable(driver, settings).await;
@@ -176,7 +176,7 @@ async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configuration() {
     let options =
-        FleetOptions { servers: 2, drivers: vec![LARGE], drivers_everywhere: false, ..FleetOptions::default() };
+        FleetOptions { servers: 2, drivers: vec![LARGE], drivers_everywhere: false, ..FleetOptions::patient() };
     let fleet = Fleet::start(options).await;
     let data = fleet.folder().join("pa-2/data");
     let watching = Arc::new(AtomicBool::new(true));

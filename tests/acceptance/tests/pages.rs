@@ -5,7 +5,7 @@ use harness::{Fleet, FleetOptions, PASSWORD, browser, library};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_pins_a_driver_on_the_page_and_sees_a_changed_file_refused() {
-    let fleet = Fleet::start(FleetOptions { servers: 1, drivers: Vec::new(), ..FleetOptions::default() }).await;
+    let fleet = Fleet::start(FleetOptions { servers: 1, drivers: Vec::new(), ..FleetOptions::patient() }).await;
     let (folder, driver) = (fleet.drivers().display().to_string(), library("plugin-skeleton").display().to_string());
     let (site, key) = (fleet.servers[0].base(), Signer::new(0x3F2A).public());
     let environment = [

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two servers; the secondary has a driver folder of its own, which is empty.
 async fn fleet() -> Fleet {
-    let options = FleetOptions { servers: 2, drivers: Vec::new(), ..FleetOptions::default() };
+    let options = FleetOptions { servers: 2, drivers: Vec::new(), ..FleetOptions::patient() };
     Fleet::start(FleetOptions { drivers_everywhere: false, ..options }).await
 }
 

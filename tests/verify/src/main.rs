@@ -1,6 +1,8 @@
 //! `cargo verify`: everything a change must pass before it lands, in the order in which it fails fastest.
 //!
-//! Quiet when green: a step prints one line, and its whole output only when it failed. The last line counts the tests.
+//! Quiet when green: a step prints one line, and what it said only when it failed. The last line counts the tests.
+
+mod report;
 
 use std::{
     env,
@@ -8,6 +10,8 @@ use std::{
     process::{Command, ExitCode, Output},
     time::Instant,
 };
+
+use report::Counts;
 
 /// Debian packages of the programs that tests talk to.
 const PACKAGES: &[(&str, &str)] =
@@ -34,9 +38,12 @@ fn main() -> ExitCode {
         let started = Instant::now();
         let mut command = Command::new(&cargo);
         command.args(*arguments);
-        if *name == "documentation" {
-            command.env("RUSTDOCFLAGS", "-D warnings");
-        }
+        match *name {
+            "documentation" => command.env("RUSTDOCFLAGS", "-D warnings"),
+            // A panic says where it was; a backtrace through the runtime hides what a test says of its servers.
+            "tests" => command.env("RUST_BACKTRACE", "0"),
+            _ => &mut command,
+        };
         let output = match command.output() {
             Ok(output) => output,
             Err(error) => {
@@ -44,14 +51,14 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        counts.read(&output);
+        let said = String::from_utf8_lossy(&output.stdout);
+        counts.read(&said);
         println!("{:<22} {:>6.1} s  {}", name, started.elapsed().as_secs_f64(), word(&output));
-        for line in skipped(&output) {
+        for line in report::skipped(&said) {
             println!("    {line}");
         }
         if !output.status.success() {
-            print!("{}", String::from_utf8_lossy(&output.stdout));
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            print_failure(&said, &String::from_utf8_lossy(&output.stderr));
             println!("{} passed, {} failed", counts.passed, counts.failed.max(1));
             return ExitCode::FAILURE;
         }
@@ -60,39 +67,20 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn word(output: &Output) -> &'static str {
-    if output.status.success() { "ok" } else { "FAILED" }
-}
-
-/// What the test runners counted.
-#[derive(Default)]
-struct Counts {
-    passed: u64,
-    failed: u64,
-}
-
-impl Counts {
-    /// Adds up the closing lines, such as `test result: ok. 3 passed; 0 failed; …`, and what tests say of other runners, such as
-    /// `browser tests: 21 passed, 0 failed`.
-    fn read(&mut self, output: &Output) {
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let Some(line) = line.strip_prefix("test result: ").or_else(|| line.strip_prefix("browser tests: ")) else {
-                continue;
-            };
-            let number = |word: &str| {
-                let before = line.split(word).next()?;
-                before.split_whitespace().next_back()?.parse::<u64>().ok()
-            };
-            self.passed += number(" passed").unwrap_or(0);
-            self.failed += number(" failed").unwrap_or(0);
-        }
+/// What a step said that failed: of tests those that failed, of everything else all.
+fn print_failure(said: &str, complained: &str) {
+    let failures = report::failures(said);
+    if failures.is_empty() {
+        print!("{said}");
+    }
+    print!("{complained}");
+    for failure in failures {
+        failure.print();
     }
 }
 
-/// Lines in which a test says that it had nothing to run with.
-fn skipped(output: &Output) -> Vec<String> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().filter(|line| line.starts_with("SKIPPED")).map(str::to_owned).collect()
+fn word(output: &Output) -> &'static str {
+    if output.status.success() { "ok" } else { "FAILED" }
 }
 
 /// Installs the programs that tests talk to, where this user may; elsewhere the tests say that they skip.
@@ -149,19 +137,4 @@ fn fetch_browser_packages() {
 
 fn on_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tests_of_every_runner_are_counted_and_what_was_skipped_is_told() {
-        let said = b"test result: ok. 3 passed; 0 failed; 1 ignored\nbrowser tests: 21 passed, 2 failed\nSKIPPED x: no y\n7 passed\n";
-        let output = Output { status: Default::default(), stdout: said.to_vec(), stderr: Vec::new() };
-        let mut counts = Counts::default();
-        counts.read(&output);
-        assert_eq!((counts.passed, counts.failed), (24, 2));
-        assert_eq!(skipped(&output), ["SKIPPED x: no y"]);
-    }
 }

@@ -21,7 +21,7 @@ async fn hears(speaker: &AlgoSim) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_speaker_that_is_away_when_a_page_begins_joins_it_when_it_is_back() {
-    let options = FleetOptions { servers: 1, drivers: vec!["plugin-algo"], ..FleetOptions::default() };
+    let options = FleetOptions { servers: 1, drivers: vec!["plugin-algo"], ..FleetOptions::patient() };
     let fleet = Fleet::start(options).await;
     let api = fleet.api(0);
     api.enable(ALGO, json!({"deadline_ms": 10_000})).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// How many strobes there are. The last one is the slow one.
 pub const STROBES: usize = 5;
 /// How long anything may take; nothing here takes as long on a quiet machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const ALGO: &str = "com.algosolutions.ip";
 const START: &str = "/api/controls/strobe/start";
 
@@ -20,7 +20,7 @@ pub struct Site {
 
 impl Site {
     pub async fn start(severable: bool) -> Site {
-        let options = FleetOptions { drivers: vec!["plugin-algo"], severable, ..FleetOptions::default() };
+        let options = FleetOptions { drivers: vec!["plugin-algo"], severable, ..FleetOptions::patient() };
         let fleet = Fleet::start(options).await;
         let api = fleet.api(0);
         api.enable(ALGO, json!({"deadline_ms": 10_000})).await;

@@ -95,7 +95,7 @@ async fn two_that_join_at_one_moment_do_not_share_the_last_place() {
         drivers: Vec::new(),
         servers: 1,
         sections: "[licence]\nsecondaries = 1",
-        ..FleetOptions::default()
+        ..FleetOptions::patient()
     })
     .await;
     let (one, two) = (fleet.add(), fleet.add());

@@ -44,9 +44,12 @@ async fn one_command_makes_a_secondary_the_primary_and_the_old_one_is_fenced_whe
     let (status, text) = try_group(&fleet, 0, "No").await;
     assert_eq!(status, 403, "{text}");
     assert!(text.contains("fenced") && text.contains("onealert join"), "{text}");
-    let page = fleet.api(0).get("/api/v1/status").await;
-    let this = page["servers"].as_array().expect("a list").iter().find(|row| row["this"] == true).cloned();
-    assert_eq!(this.expect("itself")["state"], "bad");
+    wait_for("it shows itself in red", PATIENCE, || async {
+        let page = fleet.api(0).ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
+        let this = page["servers"].as_array()?.iter().find(|row| row["this"] == true)?.clone();
+        (this["state"] == "bad").then_some(())
+    })
+    .await;
     wait_for("the new primary shows it in red", PATIENCE, || async {
         let status = fleet.api(1).ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
         let row = status["servers"].as_array()?.iter().find(|row| row["name"] == "pa-1")?.clone();

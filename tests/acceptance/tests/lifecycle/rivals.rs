@@ -20,7 +20,7 @@ async fn report_says(fleet: &Fleet, at: usize, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_servers_promoted_apart_one_counts_and_the_other_side_comes_back_with_its_changes_kept() {
-    let options = FleetOptions { servers: 4, drivers: Vec::new(), severable: true, ..FleetOptions::default() };
+    let options = FleetOptions { servers: 4, drivers: Vec::new(), severable: true, ..FleetOptions::patient() };
     let mut fleet = Fleet::start(options).await;
     write_group(&fleet, 0, "Shared").await;
     fleet.in_step().await;

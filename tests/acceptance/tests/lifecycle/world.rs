@@ -11,7 +11,7 @@ use http_client::Method;
 use serde_json::{Value, json};
 
 /// Nothing takes this long on a machine that also builds; what has not happened by then does not.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Three servers without drivers: these stories are about configuration.
 pub async fn fleet() -> Fleet {
@@ -20,7 +20,7 @@ pub async fn fleet() -> Fleet {
 
 /// The same, with more in every configuration file.
 pub async fn fleet_with(sections: &'static str) -> Fleet {
-    Fleet::start(FleetOptions { drivers: Vec::new(), sections, ..FleetOptions::default() }).await
+    Fleet::start(FleetOptions { drivers: Vec::new(), sections, ..FleetOptions::patient() }).await
 }
 
 /// The id of a server, by its display name. Of two with one name the one that is not deprovisioned.

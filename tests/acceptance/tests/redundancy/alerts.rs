@@ -101,7 +101,7 @@ async fn a_server_that_is_stopped_in_good_order_has_not_failed_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
     let drivers = vec!["plugin-skeleton", "faulty"];
-    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, ..FleetOptions::default() }).await;
+    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, ..FleetOptions::patient() }).await;
     let api = fleet.api(0);
     for (driver, settings) in [(crate::site::DRIVER, json!({})), (FAULTY, json!({"fault": "begin_exits"}))] {
         api.enable(driver, settings).await;
@@ -183,7 +183,7 @@ async fn a_secondary_whose_copy_stands_still_is_told_once_and_is_in_order_again_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_somebody_edited_is_told_once_and_mended() {
     let (drivers, sections) = (vec!["plugin-skeleton"], "[replication]\nscrub_s = 1");
-    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::default() }).await;
+    let fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::patient() }).await;
     let api = fleet.api(0);
     api.enable(crate::site::DRIVER, json!({})).await;
     let good = json!({"id": "good", "name": "Good", "driver": crate::site::DRIVER, "address": {"file": "1.txt"}});

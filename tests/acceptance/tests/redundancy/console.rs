@@ -85,7 +85,7 @@ async fn a_data_folder_with_a_long_name_takes_orders_too() {
         format!("name = \"pa-1\"\ndata = \"{}\"\n[listen]\nmesh = \"127.0.0.1:0\"\n", long.join("data").display());
     let mut server = Server::new("pa-1", &folder.path().join("pa-1"), "127.0.0.1", &config, &[]);
     server.start();
-    wait_for("the server takes orders", Duration::from_secs(20), || async {
+    wait_for("the server takes orders", Duration::from_secs(60), || async {
         let (status, text) = console(&server, &["servers"]);
         (status == Some(0) && text.contains("pa-1")).then_some(())
     })

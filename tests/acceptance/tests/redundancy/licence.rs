@@ -75,7 +75,7 @@ async fn a_month_without_its_primary_a_secondary_says_that_its_licence_is_not_pr
         return;
     };
     let (drivers, sections) = (vec!["plugin-skeleton"], "[replication]\nscrub_s = 1");
-    let mut fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::default() }).await;
+    let mut fleet = Fleet::start(FleetOptions { servers: 2, drivers, sections, ..FleetOptions::patient() }).await;
     let api = fleet.api(0);
     api.enable(DRIVER, json!({})).await;
     let endpoint = json!({"id": "file", "name": "File", "driver": DRIVER, "address": {"file": "1.txt"}});

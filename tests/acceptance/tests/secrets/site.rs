@@ -31,7 +31,7 @@ impl Site {
     pub async fn start(servers: u8) -> Site {
         // Everything that the program ever says, into a file of each server.
         let sections = "[[log_file]]\npath = \"all.log\"\nfilter = \"debug\"";
-        let fleet = Fleet::start(FleetOptions { servers, sections, ..FleetOptions::default() }).await;
+        let fleet = Fleet::start(FleetOptions { servers, sections, ..FleetOptions::patient() }).await;
         let api = fleet.api(0);
         api.enable(ALGO, json!({})).await;
         api.enable(CAP, json!({"post_token": TOKEN})).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::district::{District, Site, in_seconds, until};
 
-const LONG: Duration = Duration::from_secs(40);
+const LONG: Duration = Duration::from_secs(60);
 const BELLS: [(&str, &str, Site); 3] = [
     ("office-bell", "DEFAULT", Site::Office),
     ("elementary-bell", "elementary-group", Site::Elementary),

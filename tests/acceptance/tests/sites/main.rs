@@ -10,7 +10,7 @@ use http_client::Method;
 use serde_json::json;
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_site_rings_from_its_own_server_fails_over_in_its_order_and_returns() {

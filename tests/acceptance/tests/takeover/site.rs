@@ -28,7 +28,7 @@ impl Site {
 
     /// A site whose notification stays for so many seconds.
     pub async fn start_with_hold(seconds: u32) -> Site {
-        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::default() }).await;
+        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::patient() }).await;
         let api = fleet.api(0);
         api.enable(DRIVER, json!({})).await;
         for number in 1..=ENDPOINTS {
@@ -54,7 +54,7 @@ impl Site {
 
     async fn driver_runs_on(&self, server: usize) {
         let api = self.fleet.api(server);
-        wait_for("the driver runs", Duration::from_secs(20), || async {
+        wait_for("the driver runs", Duration::from_secs(60), || async {
             let status = api.get("/api/v1/status").await;
             let this = status["servers"].as_array()?.iter().find(|server| server["this"] == true)?.clone();
             (this["drivers"][0]["state"] == "ok").then_some(())
@@ -82,7 +82,7 @@ impl Site {
     /// Waits until a record that fits is in a server's Sent Notifications.
     pub async fn sent_on(&self, server: usize, activation: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let api = self.fleet.api(server);
-        wait_for("the activation is in Sent Notifications", Duration::from_secs(20), || async {
+        wait_for("the activation is in Sent Notifications", Duration::from_secs(60), || async {
             let page = api.ask(Method::GET, "/api/v1/sent", None).await.ok()?.json;
             let row = page["rows"].as_array()?.iter().find(|row| row["activation"] == activation)?.clone();
             if !fits(&row) {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A site whose secondary has an empty driver folder: what it runs has come from the primary.
 async fn site() -> Site {
-    let options = FleetOptions { servers: 2, drivers: vec!["plugin-skeleton"], ..FleetOptions::default() };
+    let options = FleetOptions { servers: 2, drivers: vec!["plugin-skeleton"], ..FleetOptions::patient() };
     Site::with(FleetOptions { drivers_everywhere: false, ..options }).await
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use site::Site;
 
 const LATER: &str = "0.2.0";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resumes_by_itself() {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Two servers with two drivers, one endpoint of each, and a notification to both. The secondary's driver folder is empty.
 async fn site() -> Site {
     let drivers = vec!["plugin-skeleton", "faulty"];
-    let options = FleetOptions { servers: 2, drivers, drivers_everywhere: false, ..FleetOptions::default() };
+    let options = FleetOptions { servers: 2, drivers, drivers_everywhere: false, ..FleetOptions::patient() };
     let site = Site::with(options).await;
     let api = site.fleet.api(0);
     api.enable(OTHER, json!({"fault": "none"})).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub const BUILT: &str = env!("CARGO_PKG_VERSION");
 /// The driver.
 pub const DRIVER: &str = "org.onealert.skeleton";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Site {
     pub fleet: Fleet,
@@ -26,7 +26,7 @@ pub struct Said {
 
 impl Site {
     pub async fn start() -> Site {
-        Site::with(FleetOptions { servers: 2, drivers: vec!["plugin-skeleton"], ..FleetOptions::default() }).await
+        Site::with(FleetOptions { servers: 2, drivers: vec!["plugin-skeleton"], ..FleetOptions::patient() }).await
     }
 
     pub async fn with(options: FleetOptions) -> Site {
