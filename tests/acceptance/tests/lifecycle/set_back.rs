@@ -69,17 +69,6 @@ async fn records(site: &Site, activation: &str) -> (i64, Vec<String>) {
     (logged, listed)
 }
 
-/// Sends until a certain server is the owner.
-async fn owned_by(site: &Site, asked: usize, owner: &str) -> String {
-    wait_for(&format!("{owner} sends"), PATIENCE, || async {
-        let api = site.fleet.api(asked);
-        let answer = api.ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await.ok()?;
-        let activation = answer.json["activations"][0].as_str()?.to_owned();
-        (answer.json["owner"] == owner).then_some(activation)
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secondary_that_was_put_back_comes_back_alone_and_no_number_is_used_twice() {
     let mut site = Site::start().await;
@@ -89,12 +78,12 @@ async fn a_secondary_that_was_put_back_comes_back_alone_and_no_number_is_used_tw
     }
     site.fleet.api(0).put("/api/v1/groups/DEFAULT", json!({"name": "DEFAULT", "servers": order})).await;
     site.fleet.in_step().await;
-    let first = owned_by(&site, 0, "pa-2").await;
+    let first = site.send_by(0, "pa-2").await;
     site.ended_on(0, &first).await;
 
     let aside = set_aside(&mut site.fleet, 1);
     site.fleet.servers[1].start();
-    let forgotten = owned_by(&site, 0, "pa-2").await;
+    let forgotten = site.send_by(0, "pa-2").await;
     site.ended_on(0, &forgotten).await;
     write_group(&site.fleet, 0, "Later").await;
     has_group(&site.fleet, 1, "Later").await;
@@ -105,8 +94,7 @@ async fn a_secondary_that_was_put_back_comes_back_alone_and_no_number_is_used_tw
     put_back(&site.fleet, 1, &aside);
     site.fleet.servers[0].kill();
     site.fleet.servers[1].start();
-    let alone = owned_by(&site, 2, "pa-2").await;
-    site.ended_on(1, &alone).await;
+    let alone = site.send_by(2, "pa-2").await;
     site.fleet.servers[0].start();
     site.ended_on(0, &alone).await;
     sync_log_says(&site.fleet, 1, "data folder of this server is an older copy").await;
@@ -116,9 +104,7 @@ async fn a_secondary_that_was_put_back_comes_back_alone_and_no_number_is_used_tw
         assert_eq!(records(&site, activation).await, (1, vec!["pa-2".to_owned()]), "{activation}");
     }
     // It goes on as ever.
-    let after = owned_by(&site, 0, "pa-2").await;
-    site.ended_on(0, &after).await;
-    assert_eq!(site.deliveries(&after), [0, ENDPOINTS, 0]);
+    site.send_by(0, "pa-2").await;
 }
 
 /// A fleet whose primary was put back to before the group "Later", which the secondaries have.
