@@ -87,7 +87,15 @@ pub enum StartError {
     /// The audio sender.
     #[error(transparent)]
     Sound(#[from] EngineError),
-    /// A port is taken, or not allowed.
+    /// A port is taken.
+    #[error("cannot listen on {address} for {what}: another process does; end it, or change [listen]")]
+    Taken {
+        /// Where.
+        address: SocketAddr,
+        /// For what.
+        what: &'static str,
+    },
+    /// A port is not allowed, or its address not there.
     #[error("cannot listen on {address} for {what}: {source}")]
     Listen {
         /// Where.
@@ -128,9 +136,15 @@ impl App {
     pub async fn start(settings: Settings) -> Result<App, StartError> {
         let clock = Clock::new();
         let started = clock.now().wall;
-        let (mesh_listener, mesh_address) = bind(settings.listen.mesh, "the other servers")?;
-        let http = settings.listen.http.map(|address| bind(address, "pages")).transpose()?;
-        let https = settings.listen.https.map(|address| bind(address, "pages with TLS")).transpose()?;
+        let (mesh_listener, mesh_address) = bind(settings.listen.mesh, "the other servers").await?;
+        let http = match settings.listen.http {
+            Some(address) => Some(bind(address, "pages").await?),
+            None => None,
+        };
+        let https = match settings.listen.https {
+            Some(address) => Some(bind(address, "pages with TLS").await?),
+            None => None,
+        };
         let (http_address, https_address) = (http.as_ref().map(|it| it.1), https.as_ref().map(|it| it.1));
         let advertised = (
             install::advertised_mesh(&settings, mesh_address),

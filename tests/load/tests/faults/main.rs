@@ -22,7 +22,7 @@ fn stretch() -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_faults_and_while_the_owner_drains_and_returns_nothing_is_lost_or_doubled() {
-    let mut site = Site::start(FleetOptions::default()).await;
+    let mut site = Site::start(FleetOptions::patient()).await;
     let load = site.load("drain", PER_SECOND);
     sleep(stretch()).await;
     let owner = &mut site.fleet.servers[0];
@@ -40,7 +40,7 @@ async fn without_faults_and_while_the_owner_drains_and_returns_nothing_is_lost_o
 /// The primary first, then one secondary at a time, each back in step before the next (sheet, section 7).
 #[tokio::test(flavor = "multi_thread")]
 async fn three_servers_are_upgraded_one_after_the_other_under_load() {
-    let mut site = Site::start(FleetOptions::default()).await;
+    let mut site = Site::start(FleetOptions::patient()).await;
     let load = site.load("upgrade", PER_SECOND);
     sleep(stretch()).await;
     for server in 0..3 {
