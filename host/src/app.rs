@@ -177,7 +177,7 @@ impl App {
         let history = HistoryStore::open(&folder.path.join("history.db"))?;
         let records = Records::new(me, history)?;
         records.reconcile(&recovered.knowledge)?;
-        let configuration = Configuration::open(Arc::new(folder.store))?;
+        let configuration = Arc::new(Configuration::open(Arc::new(folder.store))?);
         let identity = Arc::new(folder.identity);
         let seal = Arc::new(Seal::of(&identity)?);
         let roster = Roster::new([]);
@@ -245,6 +245,7 @@ impl App {
             peers: OnceLock::new(),
             started,
             clock,
+            sync_log: Arc::new(Ring::new(configuration.clone())),
             configuration,
             rehearsals: Rehearsals::default(),
             way: way.clone(),
@@ -256,7 +257,6 @@ impl App {
             locality: Locality::new(local.clone(), sound),
             live: watch::Sender::new(Arc::new(empty)),
             standing: watch::Sender::default(),
-            sync_log: Arc::new(Ring::default()),
             alerts: notices.clone(),
             known: Default::default(),
             sync_state: watch::Sender::new(replication::first_state(folder.role)),

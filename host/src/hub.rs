@@ -80,7 +80,7 @@ pub struct Hub {
     /// The clock.
     pub clock: Clock,
     /// The configuration in use.
-    pub configuration: Configuration,
+    pub configuration: Arc<Configuration>,
     /// Where rehearsals are watched.
     pub rehearsals: Rehearsals,
     /// The way to the loop.
@@ -151,29 +151,52 @@ pub struct SyncState {
 pub const SYNC_LOG: &str = "SyncLog";
 
 /// The last lines of the synchronisation log for the pages. Every line goes to the server's log as well.
-#[derive(Default)]
-pub struct Ring(Mutex<VecDeque<LogLine>>);
+pub struct Ring {
+    lines: Mutex<VecDeque<LogLine>>,
+    /// Knows the servers' names.
+    configuration: Arc<Configuration>,
+}
 
 impl Ring {
+    /// An empty log; its lines call servers by the names that the configuration gives them.
+    pub fn new(configuration: Arc<Configuration>) -> Ring {
+        Ring { lines: Mutex::default(), configuration }
+    }
+
     /// Adds a line, and lets the oldest go.
     pub fn push(&self, state: State, source: impl Into<String>, text: impl Into<String>) {
-        let line = LogLine { at: crate::clock::wall(), state, source: source.into(), text: text.into() };
+        let text = with_names(&self.configuration.config(), text.into());
+        let line = LogLine { at: crate::clock::wall(), state, source: source.into(), text };
         match state {
             State::Ok => tracing::info!(target: SYNC_LOG, "{}: {}", line.source, line.text),
             State::Warning => tracing::warn!(target: SYNC_LOG, "{}: {}", line.source, line.text),
             State::Bad => tracing::error!(target: SYNC_LOG, "{}: {}", line.source, line.text),
         }
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LOG_LINES {
             lines.pop_back();
         }
         lines.push_front(line);
     }
 
-    /// The newest lines, newest first.
+    /// The newest lines, newest first. A server that had no name here when a line was written may have one by now.
     pub fn newest(&self, limit: usize) -> Vec<LogLine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().take(limit).cloned().collect()
+        let config = self.configuration.config();
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = |line: &LogLine| LogLine { text: with_names(&config, line.text.clone()), ..line.clone() };
+        lines.iter().take(limit).map(named).collect()
     }
+}
+
+/// Servers by their names: nobody knows them by their numbers.
+fn with_names(config: &Config, mut text: String) -> String {
+    for row in config.servers.values() {
+        let id = row.id.to_string();
+        if text.contains(&id) {
+            text = text.replace(&format!("server {id}"), &row.name).replace(&id, &row.name);
+        }
+    }
+    text
 }
 
 impl Hub {

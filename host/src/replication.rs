@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use onealert_core::{
     config::{Role, UserRole},
+    effect::Absence,
     ids::{Incarnation, ServerId, UserId},
     life::{Deed, Life},
     lineage::Generation,
@@ -39,6 +40,8 @@ pub async fn deliver_records(records: Records, subscriber: Arc<Subscriber>) {
 pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: Arc<Notify>) {
     while let Some(event) = events.recv().await {
         let text = event.to_string();
+        // What somebody meant is no warning in the log, though configuration is locked by it.
+        let mut planned = false;
         let (state, news) = match &event {
             SyncEvent::Applied { position, changes } => {
                 if let Err(error) = hub.configuration.fold(changes, position.clone()) {
@@ -76,9 +79,15 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
             SyncEvent::Behind { .. } | SyncEvent::SnapshotBegun { .. } => {
                 (State::Warning, Some("Receiving configuration"))
             }
-            SyncEvent::Disconnected { .. } => {
+            SyncEvent::Disconnected { primary, .. } => {
                 hub.lives.primary_heard(false);
-                (State::Warning, Some("The primary cannot be reached; configuration is locked"))
+                planned = said_farewell(&hub, *primary).await;
+                let news = if planned {
+                    "The primary was stopped in good order; configuration is locked until it is back"
+                } else {
+                    "The primary cannot be reached; configuration is locked"
+                };
+                (State::Warning, Some(news))
             }
             SyncEvent::Withheld { primary, answer } => {
                 if **answer == SyncAnswer::Deprovisioned {
@@ -96,9 +105,16 @@ pub async fn copy(hub: Arc<Hub>, mut events: mpsc::Receiver<SyncEvent>, dirty: A
         if let Some(news) = news {
             hub.sync_state.send_replace(SyncState { state, text: news.to_owned() });
         }
-        hub.sync_log.push(state, "sync", text);
+        hub.sync_log.push(if planned { State::Ok } else { state }, "sync", text);
         dirty.notify_one();
     }
+}
+
+/// Whether a server said, in the life that was last heard, that it stops.
+async fn said_farewell(hub: &Hub, server: ServerId) -> bool {
+    let seen = hub.way.look(move |node| node.peers().into_iter().find(|peer| peer.id == server)).await;
+    // Where the loop has ended, this server is stopping itself.
+    seen.ok().flatten().is_some_and(|peer| peer.absence == Absence::Announced)
 }
 
 /// The primary knows records of this server that it does not have itself: its data folder is an older copy. They stay known

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onealert_core::{
-    effect::{Ended, HaltReason, Haste, Notice, Record, Rehearsed, Ticket},
+    effect::{Absence, DownReason, Ended, HaltReason, Haste, Notice, Record, Rehearsed, Ticket},
     ids::{ActivationId, ServerId},
     peer_message::PeerMessage,
     view::ClockLevel,
@@ -83,9 +83,7 @@ impl World for Outside {
     fn notice(&mut self, notice: Notice) {
         let (state, text) = match &notice {
             Notice::PeerUp { peer } => (State::Ok, format!("server {peer} is up")),
-            Notice::PeerDown { peer, why } => {
-                (State::Bad, format!("server {peer} is believed down ({why:?})").to_lowercase())
-            }
+            Notice::PeerDown { peer, why, absence } => gone(*peer, *why, *absence),
             Notice::TakenOver { activation, from, attempt, why } => {
                 (State::Warning, format!("activation {activation} taken over from {from}, attempt {attempt}: {why}"))
             }
@@ -108,5 +106,47 @@ impl World for Outside {
         // After the watch's end the server is stopping.
         let _ = self.alerts.send(Noticed::Node(notice));
         self.dirty.notify_one();
+    }
+}
+
+/// What the log says of a server that went: a stop in good order is no fault, and who was never there has not failed.
+fn gone(peer: ServerId, why: DownReason, absence: Absence) -> (State, String) {
+    let how = match why {
+        DownReason::Refused => "its program does not run",
+        DownReason::Silent => "nothing is heard of it",
+        DownReason::Draining => "it takes no new activations",
+    };
+    match (absence, why) {
+        (Absence::Announced, DownReason::Draining) => {
+            (State::Ok, format!("server {peer} is being stopped in good order: {how}"))
+        }
+        (Absence::Announced, _) => (State::Ok, format!("server {peer} was stopped in good order: {how}")),
+        (Absence::Unmet, _) => (
+            State::Warning,
+            format!("server {peer} was not heard since this server was started: it is not started yet, or cannot be reached"),
+        ),
+        (Absence::Unannounced, _) => (State::Bad, format!("server {peer} is believed down: {how}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_went_without_a_word_is_a_fault() {
+        let said = |why, absence| gone(ServerId(7), why, absence);
+        for (why, absence, state, words) in [
+            (DownReason::Draining, Absence::Announced, State::Ok, "is being stopped in good order"),
+            (DownReason::Refused, Absence::Announced, State::Ok, "was stopped in good order"),
+            (DownReason::Silent, Absence::Announced, State::Ok, "was stopped in good order"),
+            (DownReason::Refused, Absence::Unmet, State::Warning, "not started yet"),
+            (DownReason::Silent, Absence::Unmet, State::Warning, "cannot be reached"),
+            (DownReason::Refused, Absence::Unannounced, State::Bad, "believed down: its program does not run"),
+            (DownReason::Silent, Absence::Unannounced, State::Bad, "believed down: nothing is heard of it"),
+        ] {
+            let (found, text) = said(why, absence);
+            assert!(found == state && text.contains(words), "{why:?} {absence:?}: {found:?} {text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Offset,
-    effect::DownReason,
+    effect::{Absence, DownReason},
     hold::HoldDown,
     ids::{Incarnation, ServerId},
     peer_message::{Echo, Hold, Standing},
@@ -108,6 +108,15 @@ impl Peer {
         news
     }
 
+    /// What its being down means to people. The farewell of one life says nothing of the next.
+    pub(crate) fn absence(&self) -> Absence {
+        match (self.draining, self.last_heard) {
+            (true, _) => Absence::Announced,
+            (false, None) => Absence::Unmet,
+            (false, Some(_)) => Absence::Unannounced,
+        }
+    }
+
     /// Whether its silence has lasted for the suspicion time.
     pub(crate) fn is_silent(&self, now: Mono, suspicion: Span) -> bool {
         self.gone.is_none() && now - self.quiet_from >= suspicion
@@ -152,6 +161,7 @@ impl Peer {
             id: self.id,
             belief,
             why,
+            absence: self.absence(),
             last_heard: self.last_heard,
             offset_ms: self.offset.millis(),
             clock: self.offset.level(),

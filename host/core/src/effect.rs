@@ -216,6 +216,8 @@ pub enum Notice {
         peer: ServerId,
         /// What led to the belief.
         why: DownReason,
+        /// What that means to people.
+        absence: Absence,
     },
     /// This server takes an activation over.
     TakenOver {
@@ -289,4 +291,15 @@ pub enum DownReason {
     Silent,
     /// It says that it is draining.
     Draining,
+}
+
+/// What it means to people that a server is down. A fault is only what nobody meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// It said before that it would stop: somebody has stopped it in good order.
+    Announced,
+    /// It was not heard since this server was started. It may have joined and not been started yet.
+    Unmet,
+    /// It was there, and said nothing of going.
+    Unannounced,
 }

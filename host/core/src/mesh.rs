@@ -2,7 +2,7 @@
 
 use crate::{
     alive::{Contact, Peer},
-    effect::{DownReason, Notice, Output},
+    effect::{Absence, DownReason, Notice, Output},
     event::LinkSeen,
     ids::ServerId,
     knowledge::Knowledge,
@@ -125,7 +125,7 @@ impl Node {
         }
         if heartbeat.draining != peer.draining {
             let notice = if heartbeat.draining {
-                Notice::PeerDown { peer: from, why: DownReason::Draining }
+                Notice::PeerDown { peer: from, why: DownReason::Draining, absence: Absence::Announced }
             } else {
                 Notice::PeerUp { peer: from }
             };
@@ -160,7 +160,8 @@ impl Node {
     fn lose(&mut self, id: ServerId, why: DownReason) {
         let peer = self.peers.get_mut(&id).expect("the caller looked it up");
         if peer.lose(why) {
-            self.out.push(Output::Notice(Notice::PeerDown { peer: id, why }));
+            let absence = peer.absence();
+            self.out.push(Output::Notice(Notice::PeerDown { peer: id, why, absence }));
             // Others may wait for this: they leave alone what a server runs that somebody hears.
             self.heartbeat_at = self.now.mono;
         }

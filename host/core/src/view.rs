@@ -1,7 +1,7 @@
 //! What the node shows of its peers, for pages, status and tests.
 
 use crate::{
-    effect::DownReason,
+    effect::{Absence, DownReason},
     ids::ServerId,
     peer_message::Standing,
     time::{Mono, Span},
@@ -60,6 +60,8 @@ pub struct PeerView {
     pub belief: Belief,
     /// What led to the belief that it is down.
     pub why: Option<DownReason>,
+    /// What it means if it is down.
+    pub absence: Absence,
     /// When any message of it last arrived.
     pub last_heard: Option<Mono>,
     /// Its clock minus ours, in milliseconds, as far as known.

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 pub struct RosterEntry {
     /// Its id.
     pub server: ServerId,
+    /// Its display name.
+    pub name: String,
     /// SHA-256 of its public key, as hexadecimal digits.
     pub key_sha256: String,
     /// Removed for good.
@@ -24,8 +26,8 @@ pub struct RosterEntry {
 
 impl From<&Server> for RosterEntry {
     fn from(row: &Server) -> Self {
-        let (key_sha256, deprovisioned) = (row.key_sha256.clone(), row.deprovisioned);
-        Self { server: row.id, key_sha256, deprovisioned, left_out: false }
+        let (name, key_sha256, deprovisioned) = (row.name.clone(), row.key_sha256.clone(), row.deprovisioned);
+        Self { server: row.id, name, key_sha256, deprovisioned, left_out: false }
     }
 }
 
@@ -109,6 +111,16 @@ impl Roster {
         }
     }
 
+    /// A server as log lines call it: by its display name where it has one here, and the beginning of its id, since names are
+    /// given out again.
+    pub fn called(&self, server: ServerId) -> String {
+        let id = server.to_string();
+        match self.entries.borrow().get(&server) {
+            Some(entry) => format!("{} ({}…)", entry.name, &id[..4]),
+            None => id,
+        }
+    }
+
     /// Woken whenever the roster changes.
     pub fn changes(&self) -> RosterChanges {
         RosterChanges(self.entries.subscribe())
@@ -136,6 +148,7 @@ mod tests {
     fn only_a_configured_server_with_its_own_key_is_welcome() {
         let entry = |id, key: &str, gone| RosterEntry {
             server: ServerId(id),
+            name: format!("pa-{id}"),
             key_sha256: key.into(),
             deprovisioned: gone,
             left_out: id == 4,
@@ -154,5 +167,9 @@ mod tests {
         assert_eq!(roster.judge_peer(ServerId(4), "dd"), Admission::NotLicensed);
         assert_eq!(roster.judge_peer(ServerId(4), "aa"), Admission::OtherKey);
         assert_eq!(roster.judge_peer(ServerId(1), "aa"), Admission::Welcome);
+        let high = ServerId(0xc004 << 112);
+        assert_eq!(roster.called(high), high.to_string(), "who is not named here is told by its number");
+        roster.set([RosterEntry { server: high, ..entry(1, "aa", false) }]);
+        assert_eq!(roster.called(high), "pa-1 (c004…)");
     }
 }

@@ -150,6 +150,7 @@ async fn child_peer() {
     let identity = std::sync::Arc::new(Identity::load(dir.as_ref()).expect("identity"));
     let entry = |id, key: &str| onealert_peers::RosterEntry {
         server: ServerId(id),
+        name: format!("pa-{id}"),
         key_sha256: key.to_owned(),
         deprovisioned: false,
         left_out: false,

@@ -22,8 +22,12 @@ pub(super) enum Cause {
     Down,
     /// It was not heard yet.
     Unheard,
+    /// It was not heard since this server was started, for longer than it would take.
+    Unmet,
     /// It was asked to stop.
     Drains,
+    /// It was asked to stop and is gone.
+    Stopped,
     /// It came back, and asks the others or waits.
     CameBack,
     /// Its role or its licence.
@@ -38,12 +42,25 @@ pub(super) enum Cause {
     Disk,
 }
 
+impl Cause {
+    /// Whether the server does nothing at all, whoever meant it or not.
+    fn is_gone(self) -> bool {
+        matches!(self, Cause::Down | Cause::Unmet | Cause::Stopped)
+    }
+}
+
 /// A server as it is shown, and why it is not well.
 pub(super) struct Shown {
     pub server: ServerStatus,
     pub cause: Option<Cause>,
     /// Since when, where something else than this server's looking tells it.
     pub since: Option<Wall>,
+}
+
+impl Shown {
+    fn is_gone(&self) -> bool {
+        self.cause.is_some_and(Cause::is_gone)
+    }
 }
 
 /// What an entry is about.
@@ -84,7 +101,7 @@ pub(super) fn list(
         Some((subject, of_server(shown, servers)))
     });
     // What a server said of its drivers before it went is old.
-    let up = servers.iter().filter(|shown| shown.cause != Some(Cause::Down));
+    let up = servers.iter().filter(|shown| !shown.is_gone());
     let mut entries: Vec<(Subject, Attention)> =
         of_servers.chain(up.flat_map(|shown| of_drivers(&shown.server))).collect();
     entries.extend(of_secrets(unopened).map(|entry| (Subject::Secrets, entry)));
@@ -98,13 +115,14 @@ pub(super) fn list(
     list
 }
 
-/// A secondary that misses its primary and the primary that is down, or runs another version, are one thing. Told is the one that
-/// says more: that the primary is down, or what this server's own synchronisation says of the versions.
+/// A secondary that misses its primary and the primary that is gone or going, or runs another version, are one thing. Told is the
+/// one that says more: what became of the primary, or what this server's own synchronisation says of the versions.
 fn is_told_elsewhere(shown: &Shown, servers: &[Shown]) -> bool {
     let misses_it = servers.iter().any(|other| other.server.this && other.cause == Some(Cause::Sync));
     match shown.cause {
         Some(Cause::Sync) => {
-            servers.iter().any(|other| other.server.role == Role::Primary && other.cause == Some(Cause::Down))
+            let leaves = |other: &Shown| other.is_gone() || other.cause == Some(Cause::Drains);
+            servers.iter().any(|other| other.server.role == Role::Primary && leaves(other))
         }
         Some(Cause::Versions) => shown.server.role == Role::Primary && misses_it,
         _ => false,
@@ -113,9 +131,8 @@ fn is_told_elsewhere(shown: &Shown, servers: &[Shown]) -> bool {
 
 fn of_server(shown: &Shown, servers: &[Shown]) -> Attention {
     let server = &shown.server;
-    let down = shown.cause == Some(Cause::Down);
-    let others = servers.iter().any(|other| other.server.id != server.id && other.cause != Some(Cause::Down));
-    let effect = match (down, server.role, server.state) {
+    let others = servers.iter().any(|other| other.server.id != server.id && !other.is_gone());
+    let effect = match (shown.is_gone(), server.role, server.state) {
         (true, _, _) if !others => "No other server is up.",
         (true, Role::Primary, _) => {
             "Notifications are sent by the other servers. Configuration is locked until it returns."
@@ -246,6 +263,19 @@ mod tests {
         assert_eq!(list(&own[..1], &[], &[], &known, Wall(3000)), []);
         let told = list(&own, &[], &[], &known, Wall(4000));
         assert_eq!(told[0].since, Some(Wall(4000)), "it was over in between");
+    }
+
+    #[test]
+    fn a_primary_that_was_stopped_in_good_order_is_one_entry_that_is_no_fault() {
+        let known = Known::default();
+        for (cause, effect) in [(Cause::Drains, "Sending goes on"), (Cause::Stopped, "Configuration is locked")] {
+            let mut primary = shown(1, Role::Primary, false, Some(cause));
+            let mut this = shown(2, Role::Secondary, true, Some(Cause::Sync));
+            (primary.server.state, this.server.state) = (State::Warning, State::Warning);
+            let told = list(&[primary, this], &[], &[], &known, Wall(900));
+            assert_eq!((told.len(), told[0].state), (1, State::Warning), "{told:?}");
+            assert!(told[0].what.starts_with("pa-1") && told[0].effect.contains(effect), "{told:?}");
+        }
     }
 
     #[test]

@@ -1,26 +1,14 @@
 //! The logs: who changed what, and what happened between the servers.
 
-use onealert_core::{config::Config, time::Wall};
+use onealert_core::time::Wall;
 use onealert_web::needs::{Log, LogLine, Problem, State};
 
 use crate::hub::Hub;
 
-/// Servers by their names: nobody knows them by their numbers.
-fn with_names(config: &Config, mut line: LogLine) -> LogLine {
-    for row in config.servers.values() {
-        let id = row.id.to_string();
-        if line.text.contains(&id) {
-            line.text = line.text.replace(&format!("server {id}"), &row.name).replace(&id, &row.name);
-        }
-    }
-    line
-}
-
 pub(super) async fn log(hub: &Hub, log: Log, limit: u32) -> Result<Vec<LogLine>, Problem> {
     let limit = limit.clamp(1, 500) as usize;
     if log == Log::Sync {
-        let config = hub.config();
-        return Ok(hub.sync_log.newest(limit).into_iter().map(|line| with_names(&config, line)).collect());
+        return Ok(hub.sync_log.newest(limit));
     }
     let store = hub.configuration.store().clone();
     let rows = tokio::task::spawn_blocking(move || store.audit(None, limit)).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onealert_core::{
     activation::EndpointState,
     config::{Role, Server},
-    effect::Outcome,
+    effect::{Absence, DownReason, Outcome},
     ids::ServerId,
     knowledge::Knowledge,
     life::Life,
@@ -251,6 +251,10 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
     with_disk(Shown { server, cause, since })
 }
 
+fn ago(shown: &ServerStatus) -> String {
+    shown.heard_ms_ago.map_or_else(String::new, |ms| format!("not heard for {} s", ms.div_ceil(1000)))
+}
+
 fn other(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
     let mut shown = blank(hub, row, seen);
     let Some(peer) = seen.peers.iter().find(|peer| peer.id == row.id) else {
@@ -259,10 +263,6 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
     };
     shown.heard_ms_ago = peer.last_heard.map(|at| (seen.now - at).as_millis());
     shown.clock_offset_ms = peer.offset_ms;
-    let ago = || match shown.heard_ms_ago {
-        Some(ms) => format!("not heard for {} s", ms.div_ceil(1000)),
-        None => "never heard".to_owned(),
-    };
     let sends = shown.duties.iter().any(|duty| duty.sends);
     let now = crate::clock::wall();
     let life = peer.standing.as_ref().filter(|_| peer.belief != Belief::Down).map(|it| it.generation.life);
@@ -286,13 +286,25 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
             (cause, since) = (Some(Cause::CameBack), peer.hold.as_ref().map(|it| before(now, it.since.as_millis())));
             (State::Warning, peer.hold.as_ref().map_or_else(String::new, hold))
         }
-        Belief::Down if peer.draining => {
+        Belief::Down if peer.why == Some(DownReason::Draining) => {
             cause = Some(Cause::Drains);
             (State::Warning, "Draining".to_owned())
         }
         Belief::Down => {
-            (cause, since) = (Some(Cause::Down), shown.heard_ms_ago.map(|ms| before(now, ms)));
-            (State::Bad, format!("Down, {}", ago()))
+            since = shown.heard_ms_ago.map(|ms| before(now, ms));
+            let (why, state, text) = match peer.absence {
+                Absence::Announced => {
+                    (Cause::Stopped, State::Warning, format!("Stopped in good order, {}", ago(&shown)))
+                }
+                Absence::Unmet => (
+                    Cause::Unmet,
+                    State::Warning,
+                    "Not heard since this server was started: not started yet, or it cannot be reached".to_owned(),
+                ),
+                Absence::Unannounced => (Cause::Down, State::Bad, format!("Down, {}", ago(&shown))),
+            };
+            cause = Some(why);
+            (state, text)
         }
     };
     let off = match peer.clock {

@@ -100,7 +100,7 @@ impl World {
                 }
             }
             Output::Halt { activation, .. } => self.halt(at, activation),
-            Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent }) => {
+            Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent, .. }) => {
                 if self.servers[place(peer)].node.is_some() {
                     let suspected = place(peer);
                     self.history.fault_between(FaultKind::FalseSuspicion, at, suspected, self.now_us, self.now_us);

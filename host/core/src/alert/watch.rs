@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Alarm, Fact, Filter, Kind, Matter, clocks};
 use crate::{
     config::{Config, Trigger},
-    effect::{DownReason, Notice},
+    effect::{Absence, DownReason, Notice},
     ids::{ActivationId, DriverId, ServerId, TriggerId},
     node::Node,
     plan::Circumstances,
@@ -24,8 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Alerts {
     born: Mono,
-    /// Who was heard in the life of this process: who was never there cannot fail.
-    met: BTreeSet<ServerId>,
     standing: BTreeMap<Matter, Standing>,
     /// When this server last saw a matter end.
     ended: BTreeMap<Matter, Mono>,
@@ -80,7 +78,6 @@ impl Alerts {
     pub fn new(now: Mono) -> Alerts {
         Alerts {
             born: now,
-            met: BTreeSet::new(),
             standing: BTreeMap::new(),
             ended: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -92,20 +89,17 @@ impl Alerts {
     /// The node noticed something.
     pub fn notice(&mut self, now: Now, notice: &Notice) {
         match *notice {
-            Notice::PeerDown { peer, why } if self.met.contains(&peer) => {
-                let (down, stopped) = (Matter::of(Kind::FailedOver, peer), Matter::of(Kind::Stopped, peer));
-                if why == DownReason::Draining {
-                    self.begin(now, stopped, Fact::Down(why));
-                } else if !self.lasts(&stopped) {
-                    self.begin(now, down, Fact::Down(why));
-                } else {
-                    // The end of a server that was stopped in good order is no failure.
-                    return;
-                }
+            Notice::PeerDown { peer, why, absence } => {
+                let kind = match absence {
+                    Absence::Announced => Kind::Stopped,
+                    Absence::Unannounced => Kind::FailedOver,
+                    // Who was never there cannot fail.
+                    Absence::Unmet => return,
+                };
+                self.begin(now, Matter::of(kind, peer), Fact::Down(why));
                 self.end(now.mono, &Matter::of(Kind::CameBack, peer));
             }
             Notice::PeerUp { peer } => {
-                self.met.insert(peer);
                 for kind in [Kind::FailedOver, Kind::Stopped] {
                     let matter = Matter::of(kind, peer);
                     let Some(known) = self.standing.get(&matter).filter(|known| !known.over) else { continue };

@@ -2,7 +2,7 @@
 
 use crate::world::{A, B, C, Did, MORNING, World, bell, page, page_for};
 use onealert_core::{
-    effect::{DownReason, HaltReason, Notice, Outcome, Refusal},
+    effect::{Absence, DownReason, HaltReason, Notice, Outcome, Refusal},
     event::{Input, LinkSeen},
     ids::{Incarnation, ServerId},
     peer_message::PeerMessage,
@@ -191,8 +191,51 @@ fn a_draining_server_finishes_what_runs_and_takes_nothing_new() {
     assert_eq!(world.records(running.id), [(A, 0, Outcome::Success)]);
     assert_eq!(world.deliveries(next.id), [(B, 0, vec![0, 1])]);
     assert_eq!((world.reached(&running), world.reached(&next)), (vec![1; 20], vec![1, 1]));
-    let told = Did::Notice(Notice::PeerDown { peer: A, why: DownReason::Draining });
+    let told = Did::Notice(Notice::PeerDown { peer: A, why: DownReason::Draining, absence: Absence::Announced });
     assert!(world.when(B, |did| *did == told).is_some());
+}
+
+/// What a server is told of another that goes, in order.
+fn told_gone(world: &World, at: ServerId, of: ServerId) -> Vec<(DownReason, Absence)> {
+    let gone = |did: &Did| match did {
+        Did::Notice(Notice::PeerDown { peer, why, absence }) if *peer == of => Some((*why, *absence)),
+        _ => None,
+    };
+    world.did.iter().filter(|(_, by, _)| *by == at).filter_map(|(_, _, did)| gone(did)).collect()
+}
+
+#[test]
+fn a_server_that_said_that_it_stops_is_no_fault_when_its_process_ends_and_the_next_life_may_fail_again() {
+    let mut world = settled(&[A, B]);
+    world.feed(A, Input::Drain);
+    world.run(5);
+    world.kill(A);
+    world.run(50);
+    let farewell = (DownReason::Draining, Absence::Announced);
+    let planned = [farewell, (DownReason::Refused, Absence::Announced)];
+    assert_eq!(told_gone(&world, B, A)[..2], planned);
+    world.start(A);
+    world.run(500);
+    world.kill(A);
+    world.run(50);
+    assert_eq!(told_gone(&world, B, A).last(), Some(&(DownReason::Refused, Absence::Unannounced)));
+}
+
+#[test]
+fn a_server_that_was_not_heard_since_the_start_may_not_have_been_started_yet() {
+    let mut world = World::of(&[A, B]);
+    world.kill(B);
+    world.kill(A);
+    world.start(A);
+    world.run(2000);
+    let [(_, absence)] = told_gone(&world, A, B)[..] else { panic!("once: {:?}", told_gone(&world, A, B)) };
+    assert_eq!(absence, Absence::Unmet);
+    assert_eq!(world.node(A).would_own(&[B, A]), Some(A), "nobody waits for it");
+    world.start(B);
+    world.run(500);
+    world.kill(B);
+    world.run(50);
+    assert_eq!(told_gone(&world, A, B).last(), Some(&(DownReason::Refused, Absence::Unannounced)));
 }
 
 #[test]

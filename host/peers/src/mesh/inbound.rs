@@ -25,7 +25,7 @@ pub(crate) async fn serve(shared: &Shared, caller: Caller, stream: TlsStream<Tcp
     let first = tokio::time::timeout(HELLO_DEADLINE, connection.next()).await;
     let Ok(Some(Ok(first))) = first else { return };
     let Ok(hello) = frame::read::<Hello>(&first) else {
-        tracing::warn!(caller = %caller.server, "the first message on the mesh is not a hello");
+        tracing::warn!(caller = shared.config.roster.called(caller.server), "the first message on the mesh is not a hello");
         return;
     };
     let mut verdict = shared.judge(&hello, &caller);
@@ -37,7 +37,7 @@ pub(crate) async fn serve(shared: &Shared, caller: Caller, stream: TlsStream<Tcp
     let (Some(notes), Admission::Welcome) = (notes, verdict) else {
         connection.send(frame::write(&Reply::TurnedAway(verdict))).await.ok();
         connection.close().await.ok();
-        tracing::warn!(caller = %caller.server, reason = %verdict, "refused a call on the mesh");
+        tracing::warn!(caller = shared.config.roster.called(caller.server), reason = %verdict, "refused a call on the mesh");
         return;
     };
     if connection.send(frame::write(&Reply::Welcome(shared.hello()))).await.is_err() {
@@ -50,11 +50,11 @@ pub(crate) async fn serve(shared: &Shared, caller: Caller, stream: TlsStream<Tcp
     }
     tokio::select! {
         end = listen(shared, &caller, &mut connection) => {
-            tracing::debug!(peer = %caller.server, %end, "the peer's connection ended");
+            tracing::debug!(peer = shared.config.roster.called(caller.server), %end, "the peer's connection ended");
         }
         () = notes.closed() => {}
         () = removed(shared, &caller) => {
-            tracing::warn!(peer = %caller.server, "the peer may no longer speak; its connection is closed");
+            tracing::warn!(peer = shared.config.roster.called(caller.server), "the peer may no longer speak; its connection is closed");
         }
     }
     notes.send(Note::Down { connection: id }).await.ok();
@@ -80,10 +80,10 @@ async fn listen(shared: &Shared, caller: &Caller, connection: &mut Framed<TlsStr
             }
             Err(Unread::Unknown) => {
                 shared.count_unknown();
-                tracing::debug!(peer = %caller.server, bytes = bytes.len(), "skipped a message of an unknown kind");
+                tracing::debug!(peer = shared.config.roster.called(caller.server), bytes = bytes.len(), "skipped a message of an unknown kind");
             }
             Err(Unread::Garbage(reason)) => {
-                tracing::warn!(peer = %caller.server, %reason, "what came on the mesh is not a message");
+                tracing::warn!(peer = shared.config.roster.called(caller.server), %reason, "what came on the mesh is not a message");
                 return reason;
             }
         }

@@ -107,13 +107,13 @@ impl Link {
                 }
                 Err(DialError::TurnedAway(reason)) => {
                     if self.turned_away.replace(reason) != Some(reason) {
-                        tracing::warn!(peer = %self.peer.id, address = %self.peer.address, %reason, "turned away");
+                        tracing::warn!(peer = self.shared.config.roster.called(self.peer.id), address = %self.peer.address, %reason, "turned away");
                         self.shared.events.send(MeshEvent::TurnedAway { peer: self.peer.id, reason }).await.ok();
                     }
                     self.tell(LinkSeen::Lost).await;
                 }
                 Err(error @ (DialError::Cut(_) | DialError::Silent(_))) => {
-                    tracing::debug!(peer = %self.peer.id, address = %self.peer.address, %error, "no answer");
+                    tracing::debug!(peer = self.shared.config.roster.called(self.peer.id), address = %self.peer.address, %error, "no answer");
                     self.tell(LinkSeen::Lost).await;
                 }
             }
@@ -163,7 +163,7 @@ impl Link {
         loop {
             tokio::select! {
                 end = &mut speech => {
-                    tracing::debug!(peer = %self.peer.id, %end, "link closed");
+                    tracing::debug!(peer = self.shared.config.roster.called(self.peer.id), %end, "link closed");
                     break;
                 }
                 answer = &mut probe, if probing => {

@@ -196,7 +196,7 @@ impl Publisher {
     pub(crate) async fn serve(&self, caller: Caller, stream: TlsStream<TcpStream>) {
         let server = caller.server;
         let end = self.shared.clone().conversation(caller, stream).await;
-        tracing::debug!(secondary = %server, %end, "synchronisation connection ended");
+        tracing::debug!(secondary = self.shared.config.roster.called(server), %end, "synchronisation connection ended");
     }
 }
 
@@ -261,7 +261,7 @@ impl Shared {
         if let Err(error) = sender.send(&told).await {
             return error.to_string();
         }
-        tracing::info!(secondary = %caller.server, ?answer, "a secondary called");
+        tracing::info!(secondary = self.config.roster.called(caller.server), ?answer, "a secondary called");
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         if purpose == Purpose::Follow {
             self.note_answer(caller.server, connection, &answer);

@@ -360,12 +360,6 @@ impl Follower {
     }
 
     pub(crate) async fn tell(&self, event: SyncEvent) {
-        match &event {
-            SyncEvent::Applied { .. } | SyncEvent::InSync { .. } | SyncEvent::RecordsDelivered { .. } => {
-                tracing::debug!("{event}");
-            }
-            _ => tracing::info!("{event}"),
-        }
         self.events.send(event).await.ok();
     }
 }

@@ -42,6 +42,7 @@ impl Site {
     pub fn entries(&self) -> Vec<RosterEntry> {
         let entry = |identity: &Arc<Identity>| RosterEntry {
             server: identity.server(),
+            name: identity.server().to_string(),
             key_sha256: identity.key_sha256().to_owned(),
             deprovisioned: false,
             left_out: false,

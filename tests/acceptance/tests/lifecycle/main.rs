@@ -3,6 +3,7 @@
 
 mod copies;
 mod departure;
+mod farewell;
 mod publisher;
 mod rivals;
 mod set_back;
