@@ -18,6 +18,9 @@ use crate::{inspect::inspect, trust};
 /// What is synced at once of a file that is written: an alarm that is being stored waits for the disk behind it.
 const PIECE: usize = 1 << 20;
 
+/// How the name of a file ends that is not whole yet; it begins with a dot. Files that come from another server are called so too.
+const UNFINISHED: &str = ".tmp";
+
 /// SHA-256 of these bytes as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -100,12 +103,14 @@ impl Drop for Coming<'_> {
 }
 
 impl Files {
-    /// The folder; made if it is not there.
+    /// The folder; made if it is not there. What a file left that was on its way when a process was killed goes: nobody else
+    /// would take it away, and it begins anew. To be called once, before anything is fetched or kept.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn open(folder: &Path) -> io::Result<Files> {
         fs::create_dir_all(folder)?;
+        clear_unfinished(folder);
         let arrived = Arc::new(watch::Sender::new(0));
         Ok(Files { folder: std::path::absolute(folder)?, arrived, checked: Arc::default(), coming: Arc::default() })
     }
@@ -122,7 +127,7 @@ impl Files {
         }
         self.coming().insert(sha.clone());
         let coming = Coming { files: self, sha256: &sha };
-        let unfinished = self.folder.join(format!(".{sha}.tmp"));
+        let unfinished = self.folder.join(format!(".{sha}{UNFINISHED}"));
         let mut file = File::create(&unfinished)?;
         for piece in bytes.chunks(PIECE) {
             file.write_all(piece)?;
@@ -159,7 +164,7 @@ impl Files {
         if fs::read_to_string(&path).is_ok_and(|known| known == text) {
             return Ok(());
         }
-        let unfinished = self.folder.join(format!(".{sha256}{}.tmp", trust::ENDING));
+        let unfinished = self.folder.join(format!(".{sha256}{}{UNFINISHED}", trust::ENDING));
         fs::write(&unfinished, text)?;
         fs::rename(&unfinished, &path)
     }
@@ -225,9 +230,48 @@ impl Files {
     }
 }
 
+/// Takes away what is not whole. What cannot be taken away does no harm but for the room that it takes.
+fn clear_unfinished(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED))
+    });
+    for path in left.map(|entry| entry.path()) {
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::info!(file = %path.display(), "a driver's file that did not come whole was taken away"),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a driver's file that did not come whole cannot be taken away");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_kill_left_of_a_file_on_its_way_is_taken_away_at_the_next_start_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = Files::open(folder.path()).expect("opened");
+        let sha = files.put(b"driver").expect("kept");
+        files.put_signature(&sha, "signed").expect("kept");
+        for left in [".0a1b.tmp", ".x7Kq2.tmp", ".0a1b.minisig.tmp"] {
+            fs::write(folder.path().join(left), "driv").expect("written");
+        }
+        fs::write(folder.path().join("notes.tmp"), "somebody's own").expect("written");
+        fs::create_dir(folder.path().join(".folder.tmp")).expect("made");
+        let files = Files::open(folder.path()).expect("opened again");
+        assert!(files.get(&sha).is_some() && files.signature(&sha).as_deref() == Some("signed"));
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let ours = [format!("{sha}.so"), format!("{sha}.so{}", trust::ENDING)];
+        assert_eq!(names, [vec![".folder.tmp".to_owned()], ours.to_vec(), vec!["notes.tmp".to_owned()]].concat());
+    }
 
     #[test]
     fn a_file_that_was_changed_counts_as_absent_names_both_checksums_and_is_kept_anew() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::identity::hex;
 
@@ -79,7 +79,8 @@ impl Incoming {
         let write = |source| FetchError::Write { path: into.to_owned(), source };
         let dir = into.parent().ok_or_else(|| write(io::ErrorKind::InvalidInput.into()))?;
         std::fs::create_dir_all(dir).map_err(write)?;
-        let file = NamedTempFile::new_in(dir).map_err(write)?;
+        // By this name the next start knows it, if this process is killed meanwhile.
+        let file = Builder::new().prefix(".").suffix(".tmp").tempfile_in(dir).map_err(write)?;
         Ok(Incoming {
             sha256: sha256.to_owned(),
             into: into.to_owned(),

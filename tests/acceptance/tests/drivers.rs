@@ -4,13 +4,13 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use harness::{Fleet, FleetOptions, wait_for};
@@ -211,4 +211,38 @@ async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configurat
     watching.store(false, Ordering::Relaxed);
     let seen = watch.join().expect("it only looks");
     assert_eq!(seen.len(), 1, "the file comes once, under one temporary name: {seen:?}");
+}
+
+/// What of driver files is not whole on a server, and what is.
+fn store(folder: &Path) -> (Vec<String>, Vec<String>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.partition(|name| name.starts_with('.'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_a_driver_file_was_coming_left_a_piece_of_it_for_ever() {
+    let options =
+        FleetOptions { servers: 2, drivers: vec![LARGE], drivers_everywhere: false, ..FleetOptions::default() };
+    let mut fleet = Fleet::start(options).await;
+    let folder = fleet.folder().join("pa-2/data/driver-store");
+    let (api, secondary) = (fleet.api(0), &mut fleet.servers[1]);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let until = Instant::now() + PATIENCE;
+            while store(&folder).0.is_empty() {
+                assert!(Instant::now() < until, "the file does not come");
+                thread::yield_now();
+            }
+            secondary.kill();
+        });
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(api.enable(ALGO, json!({}))));
+    });
+    assert_eq!(store(&folder).0.len(), 1, "a kill tidies nothing up");
+    fleet.servers[1].start();
+    wait_for("the file is there, and nothing else", PATIENCE, || async {
+        let (unfinished, whole) = store(&folder);
+        (unfinished.is_empty() && whole.iter().any(|name| name.ends_with(".so"))).then_some(())
+    })
+    .await;
 }
