@@ -27,7 +27,9 @@ pub async fn run(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>
             MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
             MeshEvent::TurnedAway { peer, reason } => {
                 let text = format!("server {peer} does not let this server in: {reason}");
-                hub.sync_log.push(State::Bad, "mesh", text);
+                // A server that has just started does not know yet who has joined; it is asked again.
+                let state = if reason == Admission::UnknownServer { State::Warning } else { State::Bad };
+                hub.sync_log.push(state, "mesh", text);
                 // Not when it is the peer that was removed: that is what our own list says.
                 let named = hub.config().servers.get(&peer).is_some_and(|row| !row.deprovisioned);
                 if reason == Admission::Deprovisioned && named {

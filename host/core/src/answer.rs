@@ -18,7 +18,7 @@ pub struct PrimaryView<'a> {
     pub tail: u64,
     /// The generations that led to its configuration, oldest first, the current one included.
     pub epochs: &'a [Epoch],
-    /// The digests that it had at the lsn that the caller names, when it knows them.
+    /// The digests that it had at the lsn that the caller names; `None` where no transaction of its log ends there.
     pub digests_at: Option<&'a Digests>,
     /// What it runs.
     pub versions: &'a VersionSet,
@@ -107,8 +107,9 @@ fn stream_or_snapshot(primary: &PrimaryView<'_>, theirs: &Position, lineage: &[E
     }
     let at_head = (theirs.lsn == primary.head.lsn).then_some(&primary.head.digests);
     match primary.digests_at.or(at_head) {
-        Some(ours) if !ours.differing(&theirs.digests).is_empty() => Err(SnapshotReason::DigestDiffers),
-        _ => Ok(theirs.lsn),
+        Some(ours) if ours.differing(&theirs.digests).is_empty() => Ok(theirs.lsn),
+        // A copy stands where a transaction ended. Where none of ours did, it was not ours.
+        _ => Err(SnapshotReason::DigestDiffers),
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
         let mut call = Call {
             head: Position { epoch: THIRD, lsn: 200, digests: rows(2) },
             epochs: EPOCHS.to_vec(),
-            then: None,
+            then: Some(rows(2)),
             is_primary: true,
             enrolment: Enrolment::Enrolled,
             hello: SyncHello {
@@ -254,6 +255,8 @@ mod tests {
         assert_eq!(at_head, differs);
         let earlier = ask(Some((THIRD, 170)), |call| call.then = Some(rows(7)));
         assert_eq!(earlier, differs);
+        let within_a_transaction = ask(Some((THIRD, 170)), |call| call.then = None);
+        assert_eq!(within_a_transaction, differs, "no copy of this primary ever stood there");
     }
 
     #[test]

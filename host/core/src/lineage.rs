@@ -12,7 +12,7 @@ use crate::{
     config::{Role, Server},
     ids::{EpochId, ServerId},
     life::Life,
-    replicate::{Epoch, Position},
+    replicate::{Digest, Epoch, Position, Trail},
 };
 
 /// What a server tells its peers about the generation it stands in. A peer of another version may not say it; nothing is
@@ -123,6 +123,36 @@ pub fn is_set_back(role: Role, life: Life, ours: &Position, theirs: &Position) -
     writes && theirs.epoch == ours.epoch && theirs.lsn > ours.lsn
 }
 
+/// The last record that a copy at `own` with this lineage has in common with another one, of which a whole copy is about to replace
+/// it: what it has after that, nobody else may have. `known` gives what its rows were where one of its transactions ended.
+///
+/// Numbers say it where one copy followed the other. They do not where a primary was set back, and committed before it heard
+/// anybody: then both have given out the same numbers in one generation, and what their rows were says where that began. Where
+/// they agree nowhere that the other remembers, nothing that the copy's own log still has, from `tail` on, counts as common.
+pub fn shared(
+    own: &Position,
+    lineage: &[Epoch],
+    tail: u64,
+    known: impl Fn(u64) -> Option<Digest>,
+    theirs: &Position,
+    their_lineage: &[Epoch],
+    their_trail: &Trail,
+) -> u64 {
+    let numbered = match kinship(lineage, their_lineage) {
+        Kinship::Same | Kinship::OursCounts => theirs.lsn.min(own.lsn),
+        Kinship::TheirsCounts { fork, .. } => fork.min(theirs.lsn).min(own.lsn),
+        // Another installation: all that is here was never there.
+        Kinship::Strangers => return 0,
+    };
+    // What they remember does not reach back to this copy: only the numbers say something.
+    if their_trail.first().is_none_or(|(oldest, _)| numbered < *oldest) {
+        return numbered;
+    }
+    let common = their_trail.iter().rev().filter(|(lsn, _)| *lsn <= numbered);
+    let agrees = |(lsn, digest): &&(u64, Digest)| known(*lsn) == Some(*digest);
+    common.clone().find(agrees).map_or(tail.min(numbered), |(lsn, _)| *lsn)
+}
+
 /// What a server does about the generation of a peer that it heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meeting {
@@ -220,6 +250,38 @@ mod tests {
         ] {
             assert_eq!(is_set_back(role, life, &here, theirs), expected, "{role:?} {life:?} {theirs:?}");
         }
+    }
+
+    /// What the rows of a copy were: the history that it shares with others up to `common`, then one of its own.
+    fn trail(ends: &[u64], common: u64, own: u128) -> Trail {
+        ends.iter().map(|lsn| (*lsn, Digest(u128::from(*lsn) + if *lsn > common { own } else { 0 }))).collect()
+    }
+
+    #[test]
+    fn what_a_set_back_primary_committed_before_it_heard_anybody_is_found_by_the_rows_and_not_by_numbers() {
+        let one = line(&[(1, 0)]);
+        let promoted = line(&[(1, 0), (2, 56)]);
+        let at = |epoch, lsn| Position { epoch: EpochId(epoch), lsn, digests: Default::default() };
+        // Both have 50. It was set back to there and went on to `own`; the others had come to 56.
+        let ask = |own: &[u64], theirs: &Trail, lineage: &[Epoch]| {
+            let ours = trail(own, 50, 1 << 80);
+            let (own, newest) = (at(1, *own.last().expect("it stands somewhere")), theirs.last().expect("so do they").0);
+            let known = |lsn| ours.iter().find(|(end, _)| *end == lsn).map(|(_, digest)| *digest);
+            let theirs_at = at(lineage.last().expect("a generation").id.0, newest);
+            shared(&own, &one, 48, known, &theirs_at, lineage, theirs)
+        };
+        let theirs = trail(&[40, 48, 50, 52, 56], 50, 0);
+        assert_eq!(ask(&[48, 50], &theirs, &one), 50, "set back and nothing committed: nothing is lost");
+        assert_eq!(ask(&[48, 50, 52], &theirs, &one), 50);
+        assert_eq!(ask(&[48, 50, 51], &theirs, &one), 50, "also where no transaction of theirs ends");
+        assert_eq!(ask(&[48, 50, 52, 60], &theirs, &one), 50, "also where it has come further than they had");
+        assert_eq!(ask(&[48, 50, 54], &trail(&[50, 56, 57], 50, 0), &promoted), 50, "also below the fork of a promotion");
+        assert_eq!(ask(&[52, 54], &trail(&[52, 54, 56], 0, 7), &one), 48, "they agree nowhere: all of its log is kept");
+        // A copy that only fell behind, or of which the other remembers nothing, is judged by numbers.
+        assert_eq!(ask(&[48, 50], &trail(&[55, 56], 60, 0), &one), 50);
+        let nothing = shared(&at(1, 50), &one, 40, |_| None, &at(1, 56), &one, &Vec::new());
+        assert_eq!(nothing, 50);
+        assert_eq!(shared(&at(1, 50), &one, 40, |_| None, &at(9, 56), &line(&[(9, 0)]), &Vec::new()), 0, "strangers");
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Digests {
         Table::ALL.into_iter().filter(|table| self.of(*table) != other.of(*table)).collect()
     }
 
+    /// All tables in one number.
+    pub fn sum(&self) -> Digest {
+        Digest(self.0.values().fold(0, |sum: u128, digest| sum.wrapping_add(digest.0)))
+    }
+
     fn shift(&mut self, table: Table, change: impl FnOnce(u128) -> u128) {
         match change(self.of(table).0) {
             // Absent rather than 0, so that equal rows give equal values and equal text.
@@ -105,6 +110,13 @@ impl Position {
         self.epoch == other.epoch && self.lsn == other.lsn && !self.digests.differing(&other.digests).is_empty()
     }
 }
+
+/// What a copy's rows were at the ends of its last transactions, oldest first: the place, and [`Digests::sum`] there. By it two
+/// copies of one generation find out where they parted, which their numbers do not say.
+pub type Trail = Vec<(u64, Digest)>;
+
+/// How many transactions a [`Trail`] goes back.
+pub const TRAIL: usize = 1000;
 
 /// A generation of the configuration, and where it left the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

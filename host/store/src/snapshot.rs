@@ -3,7 +3,7 @@
 
 use onealert_core::{
     config::Table,
-    replicate::{Epoch, Position},
+    replicate::{Epoch, Position, Trail},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct SnapshotHeader {
     pub epochs: Vec<Epoch>,
     /// The number of rows, to show progress.
     pub rows: u64,
+    /// What the rows were at the ends of the last transactions, so that the receiver sees where its own went another way.
+    #[serde(default)]
+    pub trail: Trail,
 }
 
 /// One piece of a snapshot.

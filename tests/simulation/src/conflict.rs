@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use onealert_core::{
     ids::EpochId,
     life::Life,
-    lineage::{Kinship, kinship},
+    lineage,
     replicate::{LogRecord, Position},
 };
 use onealert_store::snapshot::SnapshotHeader;
@@ -39,13 +39,12 @@ impl Copy {
 
     /// The last record that this copy has in common with a snapshot, where it has more than that.
     fn superseded(&self, by: &SnapshotHeader) -> Option<u64> {
-        let Position { lsn, .. } = self.position.as_ref()?;
-        let shared = match kinship(&self.lineage, &by.epochs) {
-            Kinship::Same | Kinship::OursCounts => by.position.lsn.min(*lsn),
-            Kinship::TheirsCounts { fork, .. } => fork.min(by.position.lsn),
-            Kinship::Strangers => 0,
-        };
-        (shared < *lsn).then_some(shared)
+        let own = self.position.as_ref()?;
+        let store = self.store.port();
+        let tail = store.log_bounds().map_or(own.lsn, |bounds| bounds.tail);
+        let known = |lsn| store.digests_at(lsn).ok().flatten().map(|digests| digests.sum());
+        let shared = lineage::shared(own, &self.lineage, tail, known, &by.position, &by.epochs, &by.trail);
+        (shared < own.lsn).then_some(shared)
     }
 }
 

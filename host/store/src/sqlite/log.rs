@@ -2,7 +2,7 @@
 
 use onealert_core::{
     config::Change,
-    replicate::{Digests, LogRecord},
+    replicate::{Digests, LogRecord, TRAIL, Trail},
     time::Wall,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -86,6 +86,21 @@ pub(super) fn digests_at(tx: &Connection, lsn: u64) -> Work<Option<Digests>> {
         serde_json::from_str(&text).map_err(|error| bad_value(tx, "log_digests", &lsn.to_string(), error))
     };
     Ok(text.map(parse).transpose()?)
+}
+
+/// What the rows were at the ends of the last transactions, oldest first.
+pub(super) fn trail(tx: &Connection) -> Work<Trail> {
+    let mut statement = tx.prepare_cached("SELECT lsn, digests FROM log_digests ORDER BY lsn DESC LIMIT ?1")?;
+    let mut rows = statement.query([TRAIL as i64])?;
+    let mut trail = Trail::new();
+    while let Some(row) = rows.next()? {
+        let (lsn, text): (i64, String) = (row.get(0)?, row.get(1)?);
+        let digests: Digests = serde_json::from_str(&text)
+            .map_err(|error| bad_value(tx, "log_digests", &lsn.to_string(), error))?;
+        trail.push((lsn.cast_unsigned(), digests.sum()));
+    }
+    trail.reverse();
+    Ok(trail)
 }
 
 pub(super) fn trim(tx: &Connection, place: &str, rule: &TrimRule) -> Work<LogBounds> {

@@ -9,7 +9,7 @@ use crate::{
     snapshot::{CHUNK_BYTES, Chunk, Cursor, SnapshotHeader, SnapshotReader},
 };
 
-use super::{epochs, state::State};
+use super::{epochs, log, state::State};
 
 /// What a row takes in a piece beside its three texts: brackets, quotes, commas.
 const ROW_OVERHEAD: usize = 10;
@@ -93,7 +93,8 @@ fn read_header(connection: &Connection, place: &str) -> Work<SnapshotHeader> {
         let sql = format!("SELECT COUNT(*) FROM row_{}", table.name());
         rows += connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
     }
-    Ok(SnapshotHeader { position: state.position(), epochs: epochs::ancestry(connection, state.epoch)?, rows })
+    let epochs = epochs::ancestry(connection, state.epoch)?;
+    Ok(SnapshotHeader { position: state.position(), epochs, rows, trail: log::trail(connection)? })
 }
 
 /// How long a text is inside JSON, without its quotes.

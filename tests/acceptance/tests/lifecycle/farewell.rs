@@ -29,23 +29,28 @@ async fn attention_says(fleet: &Fleet, at: usize, what: &str) -> String {
     .await
 }
 
-/// The lines of a server's log that say that something is wrong.
-fn errors(fleet: &Fleet, at: usize) -> Vec<String> {
-    let log = fleet.servers[at].log();
-    log.lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect()
+/// The lines of a server's log from some line on.
+fn log_from(fleet: &Fleet, at: usize, from: usize) -> Vec<String> {
+    fleet.servers[at].log().lines().skip(from).map(str::to_owned).collect()
+}
+
+/// Those of them that say that something is wrong.
+fn errors(fleet: &Fleet, at: usize, from: usize) -> Vec<String> {
+    log_from(fleet, at, from).into_iter().filter(|line| line.contains("ERROR")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planned_stop_is_no_fault_to_the_others_and_a_death_is() {
     let mut fleet = fleet().await;
     let ids = [id_of(&fleet.api(0), "pa-1").await, id_of(&fleet.api(0), "pa-2").await];
+    let before = [1, 2].map(|at| log_from(&fleet, at, 0).len());
     assert!(fleet.servers[0].stop(), "it stops in good order");
-    for at in [1, 2] {
+    for (at, before) in [1, 2].into_iter().zip(before) {
         assert_eq!(state_of_line(&fleet, at, "pa-1 is being stopped in good order").await, "ok");
         assert_eq!(state_of_line(&fleet, at, "pa-1 was stopped in good order").await, "ok");
         assert_eq!(state_of_line(&fleet, at, "primary pa-1 not reachable").await, "ok");
         assert_eq!(attention_says(&fleet, at, "pa-1: Stopped in good order").await, "warning");
-        assert_eq!(errors(&fleet, at), Vec::<String>::new());
+        assert_eq!(errors(&fleet, at, before), Vec::<String>::new());
     }
     // Back, and then killed: that nobody announced.
     fleet.servers[0].start();
@@ -53,20 +58,22 @@ async fn a_planned_stop_is_no_fault_to_the_others_and_a_death_is() {
     fleet.servers[0].kill();
     assert_eq!(state_of_line(&fleet, 1, "pa-1 is believed down: its program does not run").await, "bad");
     assert_eq!(attention_says(&fleet, 1, "pa-1: Down").await, "bad");
-    assert!(errors(&fleet, 1).iter().any(|line| line.contains("pa-1 is believed down")), "{:?}", errors(&fleet, 1));
-    let log = fleet.servers[1].log();
-    let mut numbered = log.lines().filter(|line| ids.iter().any(|id| line.contains(id.as_str())));
-    assert_eq!(numbered.next(), None, "nobody knows servers by their numbers");
+    let errors = errors(&fleet, 1, before[0]);
+    assert!(errors.iter().any(|line| line.contains("pa-1 is believed down")), "{errors:?}");
+    let numbered = |line: &String| ids.iter().any(|id| line.contains(id.as_str()));
+    let numbered = log_from(&fleet, 1, before[0]).into_iter().find(numbered);
+    assert_eq!(numbered, None, "nobody knows servers by their numbers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_has_joined_and_was_not_started_yet_is_no_fault() {
     let mut fleet = fleet().await;
+    let before = log_from(&fleet, 0, 0).len();
     let fourth = fleet.add();
     fleet.join(fourth, 0).expect("it joins");
     assert_eq!(state_of_line(&fleet, 0, "pa-4 was not heard since this server was started").await, "warning");
     assert_eq!(attention_says(&fleet, 0, "pa-4: Not heard since this server was started").await, "warning");
-    assert_eq!(errors(&fleet, 0), Vec::<String>::new());
+    assert_eq!(errors(&fleet, 0, before), Vec::<String>::new());
     fleet.servers[fourth].start();
     assert_eq!(state_of_line(&fleet, 0, "pa-4 is up").await, "ok");
     fleet.in_step().await;

@@ -168,3 +168,76 @@ async fn a_secondary_is_promoted_in_the_place_of_a_primary_that_was_put_back() {
         }
     }
 }
+
+/// A fleet whose primary was put back to before the groups "Later" and "Latest", opened while nobody could tell it, and has taken
+/// these groups since. The secondaries are back then.
+async fn with_a_primary_that_wrote_before_it_heard_anybody(groups: &[&str]) -> Fleet {
+    let mut fleet = fleet().await;
+    write_group(&fleet, 0, "Before").await;
+    fleet.in_step().await;
+    let aside = set_aside(&mut fleet, 0);
+    fleet.servers[0].start();
+    writable(&fleet, 0, "Later").await;
+    write_group(&fleet, 0, "Latest").await;
+    for secondary in [1, 2] {
+        has_group(&fleet, secondary, "Latest").await;
+    }
+    for server in 0..3 {
+        fleet.servers[server].kill();
+    }
+    put_back(&fleet, 0, &aside);
+    fleet.servers[0].start();
+    let (first, others) = groups.split_first().expect("at least one");
+    writable(&fleet, 0, first).await;
+    for group in others {
+        write_group(&fleet, 0, group).await;
+    }
+    for secondary in [1, 2] {
+        fleet.servers[secondary].start();
+    }
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_set_back_primary_wrote_alone_was_replaced_without_a_report_when_it_took_what_was_missing() {
+    let fleet = with_a_primary_that_wrote_before_it_heard_anybody(&["Alone"]).await;
+    balancer_is_told(&fleet, 0, 404, "Primary Set Back").await;
+    let said = command(&fleet, 0, &["promote"]).expect("one command");
+    assert!(said.contains("Took the records that pa-"), "{said}");
+    writable(&fleet, 0, "After").await;
+    for server in [0, 1, 2] {
+        for group in ["Before", "Later", "Latest", "After"] {
+            has_group(&fleet, server, group).await;
+        }
+        assert!(!has_group_now(&fleet, server, "Alone").await);
+    }
+    let report = command(&fleet, 0, &["conflicts"]).expect("readable");
+    assert!(report.contains("Alone") && !report.contains("Before"), "what is common is no conflict: {report}");
+    assert_eq!(command(&fleet, 1, &["conflicts"]).expect("readable"), "no conflict report on this server\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_set_back_primary_wrote_alone_is_kept_when_another_is_promoted_and_it_joins() {
+    let fleet = with_a_primary_that_wrote_before_it_heard_anybody(&["Alone"]).await;
+    balancer_is_told(&fleet, 0, 404, "Primary Set Back").await;
+    command(&fleet, 1, &["promote"]).expect("the primary is not in order");
+    balancer_is_told(&fleet, 0, 404, "Primary Fenced").await;
+    fleet.join(0, 1).expect("one command makes it a secondary");
+    has_group(&fleet, 0, "Latest").await;
+    assert!(!has_group_now(&fleet, 0, "Alone").await);
+    let report = command(&fleet, 0, &["conflicts"]).expect("readable");
+    assert!(report.contains("Alone") && !report.contains("Before"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_back_primary_that_wrote_more_than_was_lost_goes_on_and_the_others_keep_what_they_had() {
+    let fleet = with_a_primary_that_wrote_before_it_heard_anybody(&["One", "Two", "Three", "Four"]).await;
+    for secondary in [1, 2] {
+        has_group(&fleet, secondary, "Four").await;
+        assert!(!has_group_now(&fleet, secondary, "Later").await);
+        let report = command(&fleet, secondary, &["conflicts"]).expect("readable");
+        let kept = ["Later", "Latest"].iter().all(|group| report.contains(group));
+        assert!(kept && !report.contains("Before") && !report.contains("One"), "{report}");
+    }
+    assert_eq!(command(&fleet, 0, &["conflicts"]).expect("readable"), "no conflict report on this server\n");
+}

@@ -157,7 +157,9 @@ impl ConfigStore for MemoryStore {
     fn snapshot(&self) -> Result<Box<dyn SnapshotReader>> {
         let loaded = self.load()?.ok_or_else(empty)?;
         let (position, epochs) = (loaded.position, loaded.epochs);
-        let header = SnapshotHeader { position, epochs, rows: loaded.rows.len() as u64 };
+        let remembered = |live: &Live| live.digests_at.iter().map(|(lsn, digests)| (*lsn, digests.sum())).collect();
+        let trail = self.read(|live| Ok(remembered(live)))?;
+        let header = SnapshotHeader { position, epochs, rows: loaded.rows.len() as u64, trail };
         Ok(Box::new(Reader::new(header, loaded.rows)))
     }
 

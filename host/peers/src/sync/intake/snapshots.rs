@@ -1,11 +1,13 @@
 //! A whole copy, piece by piece; before it, what this copy alone holds is kept for people.
 
+use std::collections::BTreeMap;
+
 use onealert_core::{
-    lineage::{Kinship, kinship},
-    replicate::{Epoch, Position},
+    lineage,
+    replicate::{Position, Trail},
 };
 use onealert_store::{
-    StoreError,
+    ConfigStore, StoreError,
     snapshot::{Chunk, SnapshotHeader},
 };
 
@@ -32,12 +34,13 @@ impl Intake<'_> {
         let own = self.position.clone();
         let begin = move || -> Result<_, Unbegun> {
             if let Some(own) = own {
-                let shared = shared_with(&own, &store.epochs()?, &begun);
+                let shared = shared_with(store.as_ref(), &own, &begun)?;
                 if shared < own.lsn {
                     host.superseded(shared, &begun)?;
                 }
             }
-            Ok(store.stage_begin(&begun)?)
+            // It has served; what is staged is written with every piece.
+            Ok(store.stage_begin(&SnapshotHeader { trail: Trail::new(), ..begun })?)
         };
         match blocking(begin).await {
             Ok(cursor) => {
@@ -84,11 +87,13 @@ impl Intake<'_> {
 }
 
 /// The last record that this copy has in common with a snapshot.
-fn shared_with(own: &Position, lineage: &[Epoch], header: &SnapshotHeader) -> u64 {
-    match kinship(lineage, &header.epochs) {
-        Kinship::Same | Kinship::OursCounts => header.position.lsn.min(own.lsn),
-        Kinship::TheirsCounts { fork, .. } => fork.min(header.position.lsn),
-        // Another installation: all that is here was never there.
-        Kinship::Strangers => 0,
+fn shared_with(store: &dyn ConfigStore, own: &Position, header: &SnapshotHeader) -> Result<u64, StoreError> {
+    let (lineage, tail) = (store.epochs()?, store.log_bounds()?.tail);
+    // Read beforehand, so that what is not readable is an error and not a difference.
+    let mut known = BTreeMap::new();
+    for (lsn, _) in header.trail.iter().filter(|(lsn, _)| *lsn <= own.lsn) {
+        known.extend(store.digests_at(*lsn)?.map(|digests| (*lsn, digests.sum())));
     }
+    let known = |lsn| known.get(&lsn).copied();
+    Ok(lineage::shared(own, &lineage, tail, known, &header.position, &header.epochs, &header.trail))
 }
