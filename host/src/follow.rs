@@ -373,6 +373,8 @@ pub async fn live(hub: Arc<Hub>, dirty: Arc<Notify>, mut stop: watch::Receiver<b
 /// Beats this server's own heartbeat while its loop turns, and tells the peers when something about its health changed.
 pub async fn health(hub: Arc<Hub>, heartbeat: Duration, mut stop: watch::Receiver<bool>) {
     let mut told = crate::health::health(&hub);
+    // A disk that is found well needs no word.
+    let mut disk = None;
     let mut looked = Instant::now();
     loop {
         // The loop wakes at least four times a second, whatever the heartbeat interval.
@@ -386,7 +388,12 @@ pub async fn health(hub: Arc<Hub>, heartbeat: Duration, mut stop: watch::Receive
             if hub.store_refuses.load(Ordering::Relaxed) && crate::health::disk_takes(&hub.settings.data) {
                 hub.store_refuses.store(false, Ordering::Relaxed);
             }
+            tokio::task::block_in_place(|| hub.records.catch_up());
             let health = crate::health::health(&hub);
+            if let Some((state, text)) = crate::health::disk_news(&hub.settings.data, disk, health.disk) {
+                hub.sync_log.push(state, "disk", text);
+            }
+            disk = health.disk;
             if health != told {
                 hub.way.tell(Happened::Standing(Box::new(standing(&hub))));
                 told = health;

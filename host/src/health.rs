@@ -59,13 +59,29 @@ pub fn disk_takes(folder: &Path) -> bool {
     written.is_ok()
 }
 
+/// What the log says of the disk of the data folder, where it is not well and was another way before, or is well again.
+pub fn disk_news(folder: &Path, before: Option<Disk>, found: Option<Disk>) -> Option<(State, String)> {
+    let (state, text) = judge(found?);
+    let was = before.map_or(State::Ok, |before| judge(before).0);
+    (state != was).then(|| (state, format!("{}: {text}", disk_of(folder))))
+}
+
+/// The disk of a data folder, in words.
+pub fn disk_of(folder: &Path) -> String {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    format!("Disk of {}", folder.display())
+}
+
 /// How well a disk is, and what it means. Everything that is accepted must be written first, so a full disk silences a
 /// server.
 pub fn judge(disk: Disk) -> (State, String) {
     let percent = disk.free_mib * 100 / disk.total_mib.max(1);
     let free = size(disk.free_mib);
     match (disk.free_mib, percent) {
-        (..256, _) => (State::Bad, format!("only {free} free: it stops accepting notifications when the disk is full")),
+        (..256, _) => (
+            State::Bad,
+            format!("only {free} free: it stops accepting notifications when the disk is full; make room there"),
+        ),
         (..1024, _) | (..10_240, ..5) => (State::Warning, format!("only {free} free")),
         _ => (State::Ok, format!("{free} free of {}", size(disk.total_mib))),
     }
@@ -125,5 +141,21 @@ mod tests {
         assert_eq!(judged(128, 200), State::Bad);
         assert_eq!(judged(0, 0), State::Bad);
         assert_eq!(judge(Disk { free_mib: 20_480, total_mib: 40_960 }).1, "20 GiB free of 40 GiB");
+
+        let (well, full) =
+            (Some(Disk { free_mib: 50_000, total_mib: 100_000 }), Some(Disk { free_mib: 0, total_mib: 9 }));
+        let folder = Path::new("/var/lib/onealert");
+        let (state, text) = disk_news(folder, well, full).expect("news");
+        assert_eq!(state, State::Bad);
+        assert!(
+            text.starts_with("Disk of /var/lib/onealert: only 0 MiB free") && text.ends_with("make room there"),
+            "{text}"
+        );
+        assert_eq!(disk_news(folder, None, full).map(|(state, _)| state), Some(State::Bad), "also at a start");
+        assert_eq!(disk_news(folder, full, well).map(|(state, _)| state), Some(State::Ok), "it is well again");
+        assert_eq!(
+            (disk_news(folder, full, full), disk_news(folder, None, well), disk_news(folder, full, None)),
+            (None, None, None)
+        );
     }
 }

@@ -23,6 +23,8 @@ pub struct Records {
     grown: watch::Sender<u64>,
     /// The last record of this server that was here at the start, or that the primary was found to have since.
     begun: Arc<Mutex<Option<Mark>>>,
+    /// What the disk refused.
+    waiting: Arc<Mutex<Vec<Ended>>>,
 }
 
 impl Records {
@@ -32,7 +34,7 @@ impl Records {
     /// The log cannot be read.
     pub fn new(me: Identity, store: HistoryStore) -> Result<Records, StoreError> {
         let begun = Arc::new(Mutex::new(store.have()?.remove(&me.server)));
-        Ok(Records { me, store: Arc::new(store), grown: watch::Sender::new(0), begun })
+        Ok(Records { me, store: Arc::new(store), grown: watch::Sender::new(0), begun, waiting: Arc::default() })
     }
 
     /// Whether this log began behind a record of this server that another has; asked for the first time.
@@ -49,18 +51,37 @@ impl Records {
     /// before it is recorded. The disk is not waited for: the end itself is made durable, and what power loss takes of the
     /// records is found out at the next start.
     pub fn ended(&self, record: &Ended) {
-        match append(&self.store, self.me, std::slice::from_ref(record)) {
-            Ok(()) => self.grown.send_modify(|count| *count += 1),
-            // The next start writes it from what is stored of the activation itself.
-            Err(error) => tracing::error!(%error, "the record of a sent notification was not stored"),
+        self.write(vec![record.clone()]);
+    }
+
+    /// Writes what the disk refused, if it takes something by this time.
+    pub fn catch_up(&self) {
+        self.write(Vec::new());
+    }
+
+    fn write(&self, more: Vec<Ended>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.extend(more);
+        if waiting.is_empty() {
+            return;
+        }
+        match append(&self.store, self.me, &waiting) {
+            Ok(()) => {
+                self.grown.send_modify(|count| *count += waiting.len() as u64);
+                waiting.clear();
+            }
+            // A next start, too, writes it from what is stored of the activation itself.
+            Err(error) => {
+                tracing::error!(%error, records = waiting.len(), "what was sent is not recorded yet; it is tried again");
+            }
         }
     }
 
     /// Writes the records of activations that this server ended and that the log lacks, because it died, or lost power, too
-    /// early.
+    /// early. What the disk refuses is written as soon as it takes something: a server starts without.
     ///
     /// # Errors
-    /// The log cannot be read or written.
+    /// The log cannot be read.
     pub fn reconcile(&self, known: &[Knowledge]) -> Result<(), StoreError> {
         let mut missing = Vec::new();
         let real = known.iter().filter(|known| known.content.drill.is_none());
@@ -72,7 +93,8 @@ impl Records {
                 missing.push(known.record(outcome, ended));
             }
         }
-        append(&self.store, self.me, &missing)
+        self.write(missing);
+        Ok(())
     }
 
     /// The log itself.
@@ -120,9 +142,6 @@ impl Records {
 }
 
 fn append(store: &HistoryStore, me: Identity, batch: &[Ended]) -> Result<(), StoreError> {
-    if batch.is_empty() {
-        return Ok(());
-    }
     let activity = |record: &Ended| history::Activity {
         at: record.ended,
         kind: history::ENDED.to_owned(),

@@ -123,7 +123,9 @@ fn gone(peer: ServerId, why: DownReason, absence: Absence) -> (State, String) {
         (Absence::Announced, _) => (State::Ok, format!("server {peer} was stopped in good order: {how}")),
         (Absence::Unmet, _) => (
             State::Warning,
-            format!("server {peer} was not heard since this server was started: it is not started yet, or cannot be reached"),
+            format!(
+                "server {peer} was not heard since this server was started: it is not started yet, or cannot be reached"
+            ),
         ),
         (Absence::Unannounced, _) => (State::Bad, format!("server {peer} is believed down: {how}")),
     }

@@ -265,7 +265,8 @@ mod tests {
         // Both have 50. It was set back to there and went on to `own`; the others had come to 56.
         let ask = |own: &[u64], theirs: &Trail, lineage: &[Epoch]| {
             let ours = trail(own, 50, 1 << 80);
-            let (own, newest) = (at(1, *own.last().expect("it stands somewhere")), theirs.last().expect("so do they").0);
+            let (own, newest) =
+                (at(1, *own.last().expect("it stands somewhere")), theirs.last().expect("so do they").0);
             let known = |lsn| ours.iter().find(|(end, _)| *end == lsn).map(|(_, digest)| *digest);
             let theirs_at = at(lineage.last().expect("a generation").id.0, newest);
             shared(&own, &one, 48, known, &theirs_at, lineage, theirs)
@@ -275,7 +276,11 @@ mod tests {
         assert_eq!(ask(&[48, 50, 52], &theirs, &one), 50);
         assert_eq!(ask(&[48, 50, 51], &theirs, &one), 50, "also where no transaction of theirs ends");
         assert_eq!(ask(&[48, 50, 52, 60], &theirs, &one), 50, "also where it has come further than they had");
-        assert_eq!(ask(&[48, 50, 54], &trail(&[50, 56, 57], 50, 0), &promoted), 50, "also below the fork of a promotion");
+        assert_eq!(
+            ask(&[48, 50, 54], &trail(&[50, 56, 57], 50, 0), &promoted),
+            50,
+            "also below the fork of a promotion"
+        );
         assert_eq!(ask(&[52, 54], &trail(&[52, 54, 56], 0, 7), &one), 48, "they agree nowhere: all of its log is kept");
         // A copy that only fell behind, or of which the other remembers nothing, is judged by numbers.
         assert_eq!(ask(&[48, 50], &trail(&[55, 56], 60, 0), &one), 50);

@@ -178,10 +178,10 @@ fn disk(disk: onealert_core::health::Disk) -> DiskView {
 }
 
 /// A server whose disk is as good as full is not well, whatever else is.
-fn with_disk(mut shown: Shown) -> Shown {
+fn with_disk(mut shown: Shown, which: &str) -> Shown {
     let server = &mut shown.server;
     if let Some(disk) = server.disk.as_ref().filter(|disk| disk.state == State::Bad && server.state != State::Bad) {
-        (server.state, server.text) = (State::Bad, format!("Disk: {}", disk.text));
+        (server.state, server.text) = (State::Bad, format!("{which}: {}", disk.text));
         (shown.cause, shown.since) = (Some(Cause::Disk), None);
     }
     shown
@@ -248,7 +248,7 @@ fn this(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
         booted: own.booted,
         ..blank(hub, row, seen)
     };
-    with_disk(Shown { server, cause, since })
+    with_disk(Shown { server, cause, since }, &health::disk_of(&hub.settings.data))
 }
 
 fn ago(shown: &ServerStatus) -> String {
@@ -348,5 +348,5 @@ fn other(hub: &Hub, row: &Server, seen: &Seen) -> Shown {
         shown.disk = standing.health.disk.map(disk);
         shown.booted = standing.health.booted;
     }
-    with_disk(Shown { server: shown, cause, since })
+    with_disk(Shown { server: shown, cause, since }, "Disk")
 }

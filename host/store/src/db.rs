@@ -26,6 +26,9 @@ pub(crate) struct Db {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    /// Closes last, and may only read: so the log and its index stay where they are when the file is closed in good order, as they
+    /// do after a kill. Without them a start would have to find room for both, and a full disk has none.
+    _keeper: Mutex<Connection>,
 }
 
 /// What goes wrong inside a transaction, before the file's name is added.
@@ -61,7 +64,15 @@ impl Db {
         };
         configure(&writer).map_err(|error| database(&place, "open", error))?;
         migrate(&mut writer, &place, migrations)?;
-        Ok(Db { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+        let keeper = || -> rusqlite::Result<Connection> {
+            let keeper = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            // It holds the log from its first look at it on.
+            keeper.pragma_query_value(None, "schema_version", |_| Ok(()))?;
+            Ok(keeper)
+        };
+        let keeper = Mutex::new(keeper().map_err(|error| database(&place, "open for reading", error))?);
+        let (writer, readers) = (Mutex::new(writer), Mutex::new(Vec::new()));
+        Ok(Db { path: path.to_owned(), writer, readers, _keeper: keeper })
     }
 
     /// The file, for messages.
@@ -187,9 +198,21 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    fn drop(&mut self) {
+        // What copies the file alone finds everything in it.
+        if let Err(error) = self.empty_log() {
+            tracing::debug!(%error, "the next start finds the rest in the log");
+        }
+    }
+}
+
 /// The error of a database operation on `place`.
 pub(crate) fn database(place: &str, doing: &'static str, error: rusqlite::Error) -> StoreError {
+    // How SQLite says that there is no room for the index of a log.
+    let no_index = error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
     let kind = match error.sqlite_error_code() {
+        _ if no_index => Fault::Full,
         Some(ErrorCode::DiskFull) => Fault::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Fault::Corrupt,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy,
@@ -272,6 +295,28 @@ mod tests {
         db.empty_log().expect("works");
         db.write("count", |tx| Ok(tx.execute("INSERT INTO numbers VALUES (300)", [])?)).expect("works");
         assert_eq!((count(&db), length()), (301, RESERVED));
+    }
+
+    #[test]
+    fn a_file_that_was_closed_in_good_order_keeps_the_room_of_its_log_and_is_whole_without_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("n.db");
+        let db = Db::open(&path, &numbers()).expect("opens");
+        db.reserve_log();
+        db.write("count", |tx| Ok(tx.execute("INSERT INTO numbers VALUES (7)", [])?)).expect("works");
+        let count = |db: &Db| -> i64 {
+            db.read("count", |tx| Ok(tx.query_row("SELECT COUNT(*) FROM numbers", [], |row| row.get(0))?))
+                .expect("reads")
+        };
+        assert_eq!(count(&db), 1);
+        let log = db.log();
+        drop(db);
+        assert_eq!(std::fs::metadata(log).expect("it stays").len(), RESERVED);
+        assert!(folder.path().join("n.db-shm").exists(), "so does its index");
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&path, &copy).expect("copies");
+        assert_eq!(count(&Db::open(&copy, &numbers()).expect("opens")), 1, "everything is in the file itself");
+        assert_eq!(count(&Db::open(&path, &numbers()).expect("opens again")), 1);
     }
 
     #[test]

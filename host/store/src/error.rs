@@ -10,7 +10,7 @@ use onealert_core::{
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database itself refused.
-    #[error("{place}: {doing}: {source}")]
+    #[error("{place}: {doing}: {source}{}", .kind.advice())]
     Database {
         /// The file, or the server and database.
         place: String,
@@ -211,6 +211,16 @@ pub enum Fault {
     Busy,
     /// Anything else.
     Other,
+}
+
+impl Fault {
+    /// What is to be done, behind the database's own words.
+    fn advice(self) -> &'static str {
+        match self {
+            Fault::Full => "; its disk is full: make room there",
+            Fault::Corrupt | Fault::Busy | Fault::Other => "",
+        }
+    }
 }
 
 /// The result of everything in this crate.

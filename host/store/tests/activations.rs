@@ -127,7 +127,8 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_is_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("activations.db");
     filled(&path, 200);
-    // The log goes into the file when the last connection closes; then a stretch in the middle is lost.
+    // All is in the file; what the log still has of it would mend it. Then a stretch in the middle is lost.
+    std::fs::remove_file(folder.path().join("activations.db-wal")).expect("the log stays after a close");
     let mut bytes = std::fs::read(&path).expect("readable");
     let (from, to) = (bytes.len() / 2, bytes.len() / 2 + 3 * 4096);
     bytes[from..to].fill(0xA5);

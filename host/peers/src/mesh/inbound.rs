@@ -25,7 +25,10 @@ pub(crate) async fn serve(shared: &Shared, caller: Caller, stream: TlsStream<Tcp
     let first = tokio::time::timeout(HELLO_DEADLINE, connection.next()).await;
     let Ok(Some(Ok(first))) = first else { return };
     let Ok(hello) = frame::read::<Hello>(&first) else {
-        tracing::warn!(caller = shared.config.roster.called(caller.server), "the first message on the mesh is not a hello");
+        tracing::warn!(
+            caller = shared.config.roster.called(caller.server),
+            "the first message on the mesh is not a hello"
+        );
         return;
     };
     let mut verdict = shared.judge(&hello, &caller);
@@ -80,7 +83,11 @@ async fn listen(shared: &Shared, caller: &Caller, connection: &mut Framed<TlsStr
             }
             Err(Unread::Unknown) => {
                 shared.count_unknown();
-                tracing::debug!(peer = shared.config.roster.called(caller.server), bytes = bytes.len(), "skipped a message of an unknown kind");
+                tracing::debug!(
+                    peer = shared.config.roster.called(caller.server),
+                    bytes = bytes.len(),
+                    "skipped a message of an unknown kind"
+                );
             }
             Err(Unread::Garbage(reason)) => {
                 tracing::warn!(peer = shared.config.roster.called(caller.server), %reason, "what came on the mesh is not a message");

@@ -51,7 +51,9 @@ impl HistoryStore {
     /// # Errors
     /// The file cannot be opened, is not a database, or was written by a later version.
     pub fn open(path: &Path) -> Result<HistoryStore> {
-        Ok(HistoryStore { db: Db::open(path, &migrations())? })
+        let db = Db::open(path, &migrations())?;
+        db.reserve_log();
+        Ok(HistoryStore { db })
     }
 
     /// Appends what happened here, in one transaction that survives the end of the process. Power loss may take it within

@@ -95,8 +95,8 @@ pub(super) fn trail(tx: &Connection) -> Work<Trail> {
     let mut trail = Trail::new();
     while let Some(row) = rows.next()? {
         let (lsn, text): (i64, String) = (row.get(0)?, row.get(1)?);
-        let digests: Digests = serde_json::from_str(&text)
-            .map_err(|error| bad_value(tx, "log_digests", &lsn.to_string(), error))?;
+        let digests: Digests =
+            serde_json::from_str(&text).map_err(|error| bad_value(tx, "log_digests", &lsn.to_string(), error))?;
         trail.push((lsn.cast_unsigned(), digests.sum()));
     }
     trail.reverse();

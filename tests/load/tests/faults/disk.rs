@@ -5,18 +5,25 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use harness::{FleetOptions, library};
+use harness::{FleetOptions, library, wait_for};
+use http_client::Method;
 use load::{Fault, Site};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::{PER_SECOND, bounded, stretch};
+use crate::{PER_SECOND, bounded, exact, stretch};
 
 /// Slower than what a confirmation may take (150 ms), so that others have to go on without this server.
 const SLOW_MS: &str = "300";
 /// How much of the small disk is free before it is filled: enough for System Status to find nothing wrong with it.
 const SPARE_MB: u64 = 1024;
+/// Enough for System Status not to be alarmed.
+const ENOUGH_MB: u64 = 320;
+/// How long something that must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owners_disk_becomes_slow_under_load() {
@@ -51,7 +58,7 @@ async fn the_owners_disk_is_full_under_load() {
     let mut site = Site::start(FleetOptions::default()).await;
     let data = site.fleet.folder().join("pa-1/data");
     assert!(site.fleet.servers[0].stop(), "it stops in good order");
-    let disk = SmallDisk::under(&data);
+    let disk = SmallDisk::under(&data, SPARE_MB);
     site.fleet.servers[0].start();
     site.fleet.in_step().await;
     site.displays_are_known(0).await;
@@ -70,6 +77,72 @@ async fn the_owners_disk_is_full_under_load() {
     bounded(&count, &sent, fault);
 }
 
+/// It had run on that disk, and whether it was stopped or killed there: a start finds no room for anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_server_starts_on_a_full_disk_sends_says_so_and_is_in_order_again_when_there_is_room() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED a_lone_server_starts_on_a_full_disk: needs root, for a small file system of its own");
+        return;
+    }
+    let mut site = Site::start(FleetOptions { servers: 1, ..FleetOptions::default() }).await;
+    let data = site.fleet.folder().join("pa-1/data");
+    assert!(site.fleet.servers[0].stop(), "it stops in good order");
+    let disk = SmallDisk::under(&data, ENOUGH_MB);
+    site.fleet.servers[0].start();
+    site.displays_are_known(0).await;
+    let mut all = 0;
+    for killed in [false, true] {
+        let server = &mut site.fleet.servers[0];
+        if killed {
+            server.kill();
+        } else {
+            assert!(server.stop(), "it stops in good order");
+        }
+        disk.fill();
+        server.start();
+        site.displays_are_known(0).await;
+        let mark = if killed { "killed" } else { "stopped" };
+        let load = site.load(mark, PER_SECOND);
+        sleep(stretch()).await;
+        let sent = load.end().await;
+        all += sent.len();
+        exact(&site.settle(&sent).await, &sent, mark);
+        assert!(sent.iter().all(|sent| sent.degraded), "there is one copy only, and it says so");
+
+        let place = format!("Disk of {}: only 0 MiB free", data.display());
+        let told = attention(&site, |what| what.contains(&place)).await;
+        assert!(told.contains("make room there"), "{told}");
+        let log = site.fleet.servers[0].log();
+        assert!(log.lines().any(|line| line.contains("ERROR") && line.contains(&place)), "the log says the same");
+
+        disk.empty();
+        wait_for("nothing is wrong with the disk any more", PATIENCE, || async {
+            let status = site.fleet.api(0).ask(Method::GET, "/api/v1/status", None).await.ok()?;
+            (status.status == 200 && !status.text.contains("MiB free: it stops")).then_some(())
+        })
+        .await;
+        let group = json!({"name": mark, "servers": [site.fleet.api(0).get("/api/v1/servers").await[0]["id"]]});
+        site.fleet.api(0).post("/api/v1/groups", group).await;
+        wait_for("what was sent is recorded", PATIENCE, || async {
+            let recorded = site.fleet.api(0).ask(Method::GET, "/api/v1/sent?limit=100", None).await.ok()?.json;
+            (recorded["rows"].as_array()?.len() >= all.min(100)).then_some(())
+        })
+        .await;
+    }
+    // The server ends before its disk is taken away.
+    site.fleet.servers[0].kill();
+}
+
+/// Waits for an entry of what needs somebody, and gives all that it says.
+async fn attention(site: &Site, fits: impl Fn(&str) -> bool) -> String {
+    wait_for("attention says what is wrong", PATIENCE, || async {
+        let status = site.fleet.api(0).ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
+        let entry = status["attention"].as_array()?.iter().find(|entry| entry["what"].as_str().is_some_and(&fits))?;
+        Some(entry.to_string())
+    })
+    .await
+}
+
 /// A file system in memory that can be filled. Taken away when dropped.
 struct SmallDisk {
     folder: PathBuf,
@@ -77,12 +150,12 @@ struct SmallDisk {
 
 impl SmallDisk {
     /// Moves a folder onto it.
-    fn under(folder: &Path) -> SmallDisk {
+    fn under(folder: &Path, spare_mb: u64) -> SmallDisk {
         let aside = folder.with_extension("aside");
         fs::rename(folder, &aside).expect("the folder moves");
         fs::create_dir(folder).expect("a place to mount");
         let used = size(&aside) / (1 << 20) + 1;
-        let options = format!("size={}m", used + SPARE_MB);
+        let options = format!("size={}m", used + spare_mb);
         run("mount", &["-t", "tmpfs", "-o", &options, "onealert-test", &folder.display().to_string()]);
         let disk = SmallDisk { folder: folder.to_owned() };
         run("cp", &["-a", &format!("{}/.", aside.display()), &folder.display().to_string()]);
