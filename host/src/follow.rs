@@ -375,15 +375,15 @@ pub async fn health(hub: Arc<Hub>, heartbeat: Duration, mut stop: watch::Receive
     let mut told = crate::health::health(&hub);
     // A disk that is found well needs no word.
     let mut disk = None;
-    let mut looked = Instant::now();
+    let mut looked: Option<Instant> = None;
     loop {
         // The loop wakes at least four times a second, whatever the heartbeat interval.
         if hub.way.last_turn() < 2 * heartbeat.max(LOOP_TURNS) {
             let draining = hub.standing.borrow().draining;
             hub.beats.heard(hub.server, hub.clock.now().mono, draining);
         }
-        if looked.elapsed() >= HEALTH {
-            looked = Instant::now();
+        if looked.is_none_or(|at| at.elapsed() >= HEALTH) {
+            looked = Some(Instant::now());
             // A server that a balancer leaves alone is asked to store nothing: it must find out by itself that it can again.
             if hub.store_refuses.load(Ordering::Relaxed) && crate::health::disk_takes(&hub.settings.data) {
                 hub.store_refuses.store(false, Ordering::Relaxed);

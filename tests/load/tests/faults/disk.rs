@@ -112,8 +112,12 @@ async fn a_lone_server_starts_on_a_full_disk_sends_says_so_and_is_in_order_again
         let place = format!("Disk of {}: only 0 MiB free", data.display());
         let told = attention(&site, |what| what.contains(&place)).await;
         assert!(told.contains("make room there"), "{told}");
-        let log = site.fleet.servers[0].log();
-        assert!(log.lines().any(|line| line.contains("ERROR") && line.contains(&place)), "the log says the same");
+        let server = &site.fleet.servers[0];
+        wait_for("the log says the same", PATIENCE, || async {
+            let says = |line: &str| line.contains("ERROR") && line.contains(&place);
+            (server.log().lines().filter(|line| says(line)).count() > usize::from(killed)).then_some(())
+        })
+        .await;
 
         disk.empty();
         wait_for("nothing is wrong with the disk any more", PATIENCE, || async {
