@@ -11,7 +11,7 @@ mod licence;
 
 use std::time::Duration;
 
-use harness::wait_for;
+use harness::{FleetOptions, wait_for};
 use http_client::Method;
 use serde_json::{Value, json};
 use site::{ENDPOINTS, Site};
@@ -30,7 +30,7 @@ async fn id_of(site: &Site, name: &str) -> String {
 /// What a server says of another's return, once it fits.
 async fn until_said(site: &Site, at: usize, of: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let api = site.fleet.api(at);
-    wait_for("a server says how another returns", Duration::from_secs(30), || async {
+    wait_for("a server says how another returns", Duration::from_secs(60), || async {
         let redundancy = api.ask(Method::GET, "/api/v1/redundancy", None).await.ok()?.json;
         let found = redundancy["servers"].as_array()?.iter().find(|server| server["name"] == of)?.clone();
         fits(&found).then_some(found)
@@ -88,7 +88,8 @@ async fn a_drill_measures_a_takeover_and_reaches_nobody_and_what_if_names_the_se
 
 /// A site with manual return whose first server was away, while the second one sent, and is back.
 async fn site_with_one_that_came_back() -> Site {
-    let mut site = Site::start().await;
+    // At the usual heartbeat: with a slower one the others, which have just started, would not judge yet who came back.
+    let mut site = Site::start_on(FleetOptions::default(), 1).await;
     site.fleet.api(0).put("/api/v1/redundancy", json!({"manual_return": true})).await;
     site.fleet.in_step().await;
     site.fleet.servers[0].kill();
@@ -102,7 +103,7 @@ async fn site_with_one_that_came_back() -> Site {
 /// Waits until a server's System Status has one entry and no more, that begins so; it says since when.
 async fn one_thing_needs_attention(site: &Site, at: usize, begins: &str) {
     let api = site.fleet.api(at);
-    let entry = wait_for("one thing needs attention", Duration::from_secs(30), || async {
+    let entry = wait_for("one thing needs attention", Duration::from_secs(60), || async {
         let status = api.ask(Method::GET, "/api/v1/status", None).await.ok()?.json;
         let [entry] = &status["attention"].as_array()?[..] else { return None };
         entry["what"].as_str()?.starts_with(begins).then(|| (entry["since"].as_i64(), status["at"].as_i64()))
@@ -122,9 +123,8 @@ async fn with_manual_return_a_server_that_came_back_sends_only_after_an_administ
         let text = held["text"].as_str().unwrap_or_default();
         assert!(text.starts_with("Back since ") && text.contains("an administrator has to let it return"), "{held}");
     }
-    let while_held = site.send(2).await;
-    site.ended_on(1, &while_held).await;
-    assert_eq!(site.deliveries(&while_held), [0, ENDPOINTS, 0], "the first server waits");
+    // The first server waits.
+    site.send_by(2, "pa-2").await;
 
     // Said at a server that is neither the held one nor the primary.
     let first = id_of(&site, "pa-1").await;
@@ -132,7 +132,5 @@ async fn with_manual_return_a_server_that_came_back_sends_only_after_an_administ
     for at in 0..3 {
         until_said(&site, at, "pa-1", |server| server["held"] == false && server["state"] == "ok").await;
     }
-    let after = site.send(2).await;
-    site.ended_on(0, &after).await;
-    assert_eq!(site.deliveries(&after), [ENDPOINTS, 0, 0]);
+    site.send_by(2, "pa-1").await;
 }

@@ -191,5 +191,5 @@ impl Site {
 /// Whether a file's bytes hold a text.
 pub fn holds(file: &Path, text: &str) -> bool {
     let bytes = fs::read(file).expect("a file of the fleet");
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    memchr::memmem::find(&bytes, text.as_bytes()).is_some()
 }

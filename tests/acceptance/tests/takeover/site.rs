@@ -28,7 +28,12 @@ impl Site {
 
     /// A site whose notification stays for so many seconds.
     pub async fn start_with_hold(seconds: u32) -> Site {
-        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..FleetOptions::patient() }).await;
+        Site::start_on(FleetOptions::patient(), seconds).await
+    }
+
+    /// A site of such servers.
+    pub async fn start_on(options: FleetOptions, seconds: u32) -> Site {
+        let fleet = Fleet::start(FleetOptions { drivers: vec!["plugin-skeleton"], ..options }).await;
         let api = fleet.api(0);
         api.enable(DRIVER, json!({})).await;
         for number in 1..=ENDPOINTS {
