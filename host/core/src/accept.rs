@@ -4,13 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     activation::Content,
-    effect::{Haste, Notice, Outcome, Output, Refusal, TakeoverReason, Ticket},
+    effect::{Haste, Notice, Output, Refusal, Ticket},
     ids::{ActivationId, ServerId},
     knowledge::Knowledge,
     node::Node,
     order::Use,
     run::{Run, Waiter},
-    time::Wall,
 };
 
 impl Node {
@@ -22,9 +21,7 @@ impl Node {
             run.waiters.push(Waiter { ticket, duplicate: true, wider_at, until });
             let unconfirmed = run.have.is_empty() && run.known.ended.is_none();
             self.active.insert(id);
-            if self.is_yet_to_come(id, content.due) {
-                self.claim(id, TakeoverReason::CalledMissed);
-            } else if unconfirmed {
+            if unconfirmed {
                 self.push(id, true);
             }
             return;
@@ -59,12 +56,6 @@ impl Node {
         if offered {
             self.offer(id);
         }
-    }
-
-    /// Whether an activation was called missed by a clock that was ahead: its moment is yet to come.
-    fn is_yet_to_come(&self, id: ActivationId, due: Option<Wall>) -> bool {
-        let missed = matches!(self.runs[&id].known.ended, Some((Outcome::Missed, _)));
-        missed && !self.draining && due.is_some_and(|due| due > self.now.wall)
     }
 
     /// Answers the triggers of a run that may be answered: durable here and on one other server of the group, or, as

@@ -3,7 +3,7 @@
 use crate::{
     activation::{Deliverable, EndpointState},
     config::OnTakeover,
-    effect::{HaltReason, Haste, Notice, Outcome, Output},
+    effect::{HaltReason, Haste, Notice, Outcome, Output, TakeoverReason},
     ids::{ActivationId, ServerId},
     node::Node,
     order::{Use, Worth},
@@ -14,6 +14,9 @@ impl Node {
     /// Looks at one activation again: the only place from which deliveries start, halt and end, and takeovers happen.
     pub(crate) fn settle(&mut self, id: ActivationId) {
         self.halt_if_lost(id);
+        if self.is_yet_to_come(id) {
+            self.claim(id, TakeoverReason::CalledMissed);
+        }
         let run = &self.runs[&id];
         if run.known.ended.is_some() || !self.was_asked_about(run) {
             return;
@@ -218,6 +221,14 @@ impl Node {
         let lives = |id: &ServerId| self.peers.get(id).is_some_and(|peer| peer.lives());
         let answered = || run.have.keys().any(lives) || self.confirmers(run).next().is_none();
         !run.came_late || run.offered.is_none_or(|offer| offer.until <= self.now.mono) || answered()
+    }
+
+    /// Whether an activation was called missed by a clock that is or was ahead: its moment is yet to come. Whoever holds it opens
+    /// it again, also when it comes up here anew.
+    fn is_yet_to_come(&self, id: ActivationId) -> bool {
+        let known = &self.runs[&id].known;
+        let missed = matches!(known.ended, Some((Outcome::Missed, _)));
+        missed && !self.draining && known.content.due.is_some_and(|due| due > self.now.wall)
     }
 
     fn is_too_late(&self, run: &Run) -> bool {

@@ -10,6 +10,7 @@ use onealert_core::{
 
 use crate::{
     history::{Activation, Fault, FaultKind, Rang},
+    late,
     schedule::Weather,
     server::Server,
     world::{World, id},
@@ -30,7 +31,7 @@ pub struct Violation {
     pub at_us: u64,
 }
 
-type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 /// What must hold after every step, of the activations of which something was seen in it.
 pub(crate) fn after_step(world: &World, touched: &BTreeSet<ActivationId>) -> Result<(), Violation> {
@@ -52,6 +53,7 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
         check(world, "I3", i3_exactly_once_without_faults(world, seen))?;
         check(world, "I6", i6_no_partial_page(world, seen))?;
         check(world, "I13", i13_every_activation_has_a_record(world, *activation, seen))?;
+        check(world, "late servers", late::what_a_sound_server_had_was_rung(world, seen))?;
     }
     Ok(())
 }
@@ -291,6 +293,6 @@ fn out_of_service(server: &Server) -> bool {
     matches!(server.copy.life, Life::Inert | Life::Restored | Life::Unlicensed)
 }
 
-fn check(world: &World, invariant: &'static str, verdict: Verdict) -> Result<(), Violation> {
+pub(crate) fn check(world: &World, invariant: &'static str, verdict: Verdict) -> Result<(), Violation> {
     verdict.map_err(|what| Violation { invariant, what, at_us: world.now_us })
 }

@@ -1,9 +1,13 @@
 //! Schedules drawn from seeds: how much there is to do, which faults come, and when.
 
 use crate::{
+    faults::STEADY_MS,
     random::Random,
-    schedule::{Clock, Happening, Pace, Schedule, Weather},
+    schedule::{Clock, Happening, Pace, Schedule, Weather, thirty_seconds},
 };
+
+/// The number of the bell that comes when everything else is over: no page has it.
+const LATE_BELL: u32 = 1_000_000;
 
 impl Weather {
     fn faults(self, random: &mut Random) -> u64 {
@@ -64,6 +68,9 @@ impl Schedule {
             schedule.draw_stuck(&mut Random::new(seed ^ 0x0062_656c_6c73));
         }
         schedule.draw_office(&mut other);
+        if storm {
+            schedule.draw_late_bells(&mut Random::new(seed ^ 0x6c61_7465));
+        }
         // The order of what happens at one moment is part of the schedule.
         schedule.events.sort_by_key(|(at, _)| *at);
         schedule
@@ -135,6 +142,33 @@ impl Schedule {
             let (at_ms, server) = bells[random.index(bells.len())];
             let what = Happening::StuckClockwork { server, for_ms: random.between(1000, 5000) };
             self.events.push((at_ms.saturating_sub(random.between(1, 500)), what));
+        }
+    }
+
+    /// When everything else is over, a bell whose first server is away until it is too late; or one whose first server has a
+    /// clock that is a minute ahead for a while, and set right again before the bell is due.
+    fn draw_late_bells(&mut self, random: &mut Random) {
+        if !random.chance(8) {
+            return;
+        }
+        let last = self.events.iter().map(|(at_ms, _)| *at_ms).max().unwrap_or(2000);
+        let mut group: Vec<usize> = (0..self.clocks.len()).collect();
+        random.shuffle(&mut group);
+        let (first, endpoints, page) = (group[0], random.between(1, 3) as usize, LATE_BELL);
+        let at_ms = last + random.between(8000, 12_000);
+        if random.chance(50) {
+            let back_after_ms = Some(random.between(3000, 4500));
+            self.events.push((at_ms - random.between(100, 300), Happening::Kill { server: first, back_after_ms }));
+            self.events.push((at_ms, Happening::Bell { page, group, endpoints, due_in_ms: 600, late_ms: 1000 }));
+        } else {
+            let by_ms = 60_000 + random.between(0, 5000) as i64;
+            self.events.push((at_ms, Happening::ClockJump { server: first, by_ms }));
+            let right_again = at_ms + STEADY_MS + random.between(300, 2000);
+            self.events.push((right_again, Happening::ClockJump { server: first, by_ms: -by_ms }));
+            let due_in_ms = random.between(500, 2000);
+            let late_ms = thirty_seconds();
+            let computed = right_again + random.between(1000, 4000);
+            self.events.push((computed, Happening::Bell { page, group, endpoints, due_in_ms, late_ms }));
         }
     }
 
@@ -272,7 +306,8 @@ impl Schedule {
         let at = random.index(servers);
         if random.chance(30) {
             let due_in_ms = random.between(0, 2000);
-            self.events.push((at_ms, Happening::Bell { page, group, endpoints, due_in_ms }));
+            let late_ms = thirty_seconds();
+            self.events.push((at_ms, Happening::Bell { page, group, endpoints, due_in_ms, late_ms }));
         } else {
             let expires_ms = random.chance(10).then(|| random.between(200, 5000));
             let again = random.chance(20).then(|| (random.index(servers), random.between(0, 300)));

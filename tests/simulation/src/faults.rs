@@ -16,8 +16,8 @@ use crate::{
     world::{Event, World, id},
 };
 
-/// How long a bell may be late (redundancy sheet, rule 10).
-const BELL_LATE: Span = Span::secs(30);
+/// For how long a clock that jumped ahead has to run on before what lies in between is called missed.
+pub const STEADY_MS: u64 = 10_000;
 
 impl World {
     /// Something of the schedule happens.
@@ -31,12 +31,8 @@ impl World {
                     self.after(later_ms * 1000, Event::Rings { at: other, content: Box::new(same) });
                 }
             }
-            Happening::Bell { page, ref group, endpoints, due_in_ms } => {
-                let due = Wall(MORNING + (self.now_us / 1000 + due_in_ms) as i64);
-                let mut bell = content(page, group, endpoints, due);
-                bell.due = Some(due);
-                bell.expires = Some(due + BELL_LATE);
-                bell.on_takeover = OnTakeover::SkipStarted;
+            Happening::Bell { page, ref group, .. } => {
+                let bell = bell(self.now_us / 1000, what).expect("it is one");
                 self.pages.insert(page, bell.id);
                 self.history.bells.push(bell.clone());
                 for at in group.iter().copied().filter(|at| self.has_plans(*at)).collect::<Vec<_>>() {
@@ -75,6 +71,10 @@ impl World {
                 // Until the offset is known again.
                 self.history.fault(FaultKind::Clock, server, self.now_us, self.now_us + 10_000_000);
                 self.servers[server].clock.ahead_ms += by_ms;
+                let boot = self.servers[server].boot;
+                if by_ms > 0 {
+                    self.after(STEADY_MS * 1000, Event::LooksBack { at: server, boot });
+                }
             }
             Happening::Upgrade { server, to, back_after_ms } => {
                 if self.servers[server].node.is_some() {
@@ -95,6 +95,17 @@ impl World {
             Happening::HandEdit { server } => self.edit_by_hand(server),
             Happening::Licence { secondaries, in_file } => self.change_licence(secondaries, in_file),
             Happening::Drain { server, back_after_ms } => self.drain(server, back_after_ms),
+        }
+    }
+
+    /// A server whose clock jumped ahead and ran on computes what is over by its clock, also what is yet to come for the others.
+    pub(crate) fn look_back(&mut self, at: usize) {
+        let now = self.wall(at);
+        let yet_to_come = self.schedule.events.iter().filter(|(at_ms, _)| at_ms * 1000 > self.now_us);
+        let over = yet_to_come.filter_map(|(at_ms, what)| bell(*at_ms, what));
+        let over: Vec<Content> = over.filter(|bell| bell.expires.is_some_and(|late| late < now)).collect();
+        for bell in over.into_iter().filter(|bell| bell.group.contains(&id(at))) {
+            self.at(self.now_us, Event::Rings { at, content: Box::new(bell) });
         }
     }
 
@@ -198,6 +209,17 @@ impl World {
     pub(crate) fn running(&self) -> impl Iterator<Item = (usize, &onealert_core::node::Node)> {
         self.servers.iter().enumerate().filter_map(|(at, server)| Some((at, server.node.as_ref()?)))
     }
+}
+
+/// The content of a bell that is computed at a moment, as every server freezes it.
+fn bell(at_ms: u64, what: &Happening) -> Option<Content> {
+    let Happening::Bell { page, group, endpoints, due_in_ms, late_ms } = what else { return None };
+    let due = Wall(MORNING + (at_ms + due_in_ms) as i64);
+    let mut bell = content(*page, group, *endpoints, due);
+    bell.due = Some(due);
+    bell.expires = Some(due + Span::millis(*late_ms));
+    bell.on_takeover = OnTakeover::SkipStarted;
+    Some(bell)
 }
 
 /// The content of a page, as a server freezes it.

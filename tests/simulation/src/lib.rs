@@ -15,6 +15,7 @@ mod faults;
 mod follow;
 mod generations;
 pub mod history;
+mod late;
 pub mod law;
 mod licence;
 pub mod lines;

@@ -29,6 +29,10 @@ pub enum Planted {
     SharesNothing,
     /// Rule 7: nobody rings a bell whose owner has missed its deadline.
     IgnoresDeadlines,
+    /// A server that computes a bell after its moment goes on as if another had answered it.
+    AsksNobodyWhenLate,
+    /// A bell that a clock which was ahead called missed is rung by nobody when its moment comes.
+    LeavesCalledMissed,
     /// Rule 10: nothing expires.
     SendsTooLate,
     /// Rule 11: what has ended is forgotten soon.
@@ -91,6 +95,7 @@ impl Planted {
         match self {
             Planted::HandsOverForEver => why == TakeoverReason::NotConfirmed,
             Planted::IgnoresDeadlines => why == TakeoverReason::Deadline,
+            Planted::LeavesCalledMissed => why == TakeoverReason::CalledMissed,
             _ => false,
         }
     }
@@ -159,6 +164,8 @@ impl Planted {
             | Planted::HandsOverForEver
             | Planted::DeliversUnbacked
             | Planted::IgnoresDeadlines
+            | Planted::AsksNobodyWhenLate
+            | Planted::LeavesCalledMissed
             | Planted::SendsTooLate
             | Planted::ForgetsWhatEnded
             | Planted::AsksNobody

@@ -53,11 +53,10 @@ impl World {
         }
     }
 
-    /// A server that has its configuration computes what is due, or was a short while ago.
+    /// A server that has its configuration computes what is due, and what was while it was away, also where it is too late for it.
     pub(crate) fn compute_bells(&mut self, at: usize) {
-        let now = self.servers[at].clocks(self.now_us);
         for (number, bell) in self.history.bells.clone().into_iter().enumerate() {
-            if bell.group.contains(&id(at)) && bell.expires.is_none_or(|late| now.wall <= late) {
+            if bell.group.contains(&id(at)) {
                 let delay = self.draw("bell", at, number).between(0, 40_000);
                 self.after(delay, Event::Rings { at, content: Box::new(bell) });
             }
@@ -82,6 +81,7 @@ impl World {
         server.waiting.clear();
         server.deliveries.clear();
         server.took_over.clear();
+        server.came_late.clear();
         server.wake_us = None;
         server.leaving_ms = None;
         if let Some(to) = server.upgrade_to.take() {

@@ -50,8 +50,15 @@ pub enum Happening {
         expires_ms: Option<u64>,
         again: Option<(usize, u64)>,
     },
-    /// Every server that runs computes the same bell, due some time later.
-    Bell { page: u32, group: Vec<usize>, endpoints: usize, due_in_ms: u64 },
+    /// Every server that runs computes the same bell, due some time later. It may be rung so much later.
+    Bell {
+        page: u32,
+        group: Vec<usize>,
+        endpoints: usize,
+        due_in_ms: u64,
+        #[serde(default = "thirty_seconds")]
+        late_ms: u64,
+    },
     /// Somebody stops a page at a server.
     Stop { page: u32, at: usize },
     /// A process is killed. It comes back after a while, or not at all.
@@ -97,6 +104,11 @@ pub enum Happening {
     /// The licence is changed to so many secondaries: in the configuration, which every server gets, or in a file of the
     /// primary, which the others learn of when they call.
     Licence { secondaries: u32, in_file: bool },
+}
+
+/// How late a bell may be where its calendar says nothing else (redundancy sheet, rule 10).
+pub const fn thirty_seconds() -> u64 {
+    30_000
 }
 
 impl Happening {

@@ -87,6 +87,8 @@ pub struct Server {
     pub store_busy_us: u64,
     /// By which rule it took over which attempt, in this life.
     pub took_over: BTreeMap<(ActivationId, u32), TakeoverReason>,
+    /// When which bell came up here after its moment, in this life.
+    pub came_late: BTreeMap<ActivationId, Mono>,
     /// When it wants its next tick, in the world's time.
     pub wake_us: Option<u64>,
     /// The version in which it comes back.
@@ -118,6 +120,7 @@ impl Server {
             copy: Copy::new(database),
             store_busy_us: 0,
             took_over: BTreeMap::new(),
+            came_late: BTreeMap::new(),
             wake_us: None,
             upgrade_to: None,
             leaving_ms: None,

@@ -12,7 +12,7 @@ use onealert_core::{
 use crate::{
     checks,
     history::{Accepted, FaultKind},
-    law,
+    late, law,
     network::Parcel,
     planted::Planted,
     server::{Down, Server, Write},
@@ -37,6 +37,12 @@ impl World {
             Input::Trigger { content, .. } if node.knowledge(content.id).is_none() => Some(content.id),
             _ => None,
         };
+        if let Input::Trigger { content, .. } = &input
+            && comes_in.is_some()
+            && content.due.is_some_and(|due| due < now.wall)
+        {
+            server.came_late.insert(content.id, now.mono);
+        }
         let mut outputs = node.step(now, input.clone());
         let wake = node.next_wake();
         self.steps += 1;
@@ -92,7 +98,12 @@ impl World {
             Output::Persist { ticket, record, haste } => {
                 self.write(at, Write::Record { ticket, record: Box::new(record), haste });
             }
-            Output::Ended { record } => self.write(at, Write::Ended(record)),
+            Output::Ended { record } => {
+                if let Err(violation) = late::is_not_missed_unasked(self, at, &record) {
+                    self.violation.get_or_insert(violation);
+                }
+                self.write(at, Write::Ended(record));
+            }
             Output::Deliver { activation, attempt, states, .. } => {
                 let why = self.servers[at].took_over.get(&(activation, attempt)).copied();
                 if !self.planted.zip(why).is_some_and(|(planted, why)| planted.mutes(why)) {

@@ -8,6 +8,7 @@ use onealert_core::{
     event::Input,
     ids::{ActivationId, ServerId},
     node::Node,
+    peer_message::PeerMessage,
     time::Span,
     tuning::Tuning,
 };
@@ -77,6 +78,8 @@ pub(crate) enum Event {
     Stored { at: usize, boot: u64 },
     /// A server's clockwork goes on: what it should have computed meanwhile is computed late.
     Unsticks { at: usize, boot: u64 },
+    /// A server whose clock jumped ahead a while ago looks for what it missed.
+    LooksBack { at: usize, boot: u64 },
     /// A server looks whether its rows are what was committed.
     Scrubs { at: usize, boot: u64 },
 }
@@ -290,6 +293,7 @@ impl World {
                 }
             }
             Event::Unsticks { at, boot } if self.lives(at, boot) => self.compute_bells(at),
+            Event::LooksBack { at, boot } if self.lives(at, boot) => self.look_back(at),
             Event::HandsOver { at, boot } if self.lives(at, boot) => self.feed(at, Input::HandOver),
             Event::Heals { from, to } => {
                 self.network.heal(from, to);
@@ -327,6 +331,7 @@ impl World {
             }
             Event::Rings { .. }
             | Event::Unsticks { .. }
+            | Event::LooksBack { .. }
             | Event::HandsOver { .. }
             | Event::Calls { .. }
             | Event::Beats { .. }
@@ -344,8 +349,17 @@ impl World {
     /// A trigger event reaches a server.
     pub(crate) fn trigger(&mut self, at: usize, content: Content) {
         self.history.asked(&content, self.now_us);
-        let ticket = self.ticket();
+        let (ticket, wall) = (self.ticket(), self.servers[at].clocks(self.now_us).wall);
+        let (activation, first, due) = (content.id, content.group.first().copied(), content.due);
         self.feed(at, Input::Trigger { ticket, content });
+        if let Some(owner) = first.filter(|_| due.is_some_and(|due| due < wall))
+            && self.planted == Some(Planted::AsksNobodyWhenLate)
+        {
+            for peer in (0..self.servers.len()).filter(|peer| *peer != at) {
+                let message = PeerMessage::Have { activation, attempt: u32::MAX, owner, stopped: false };
+                self.feed(at, Input::Message { from: id(peer), message });
+            }
+        }
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

@@ -200,6 +200,16 @@ fn a_bell_whose_owner_missed_its_deadline_and_that_nobody_rings_is_noticed() {
 }
 
 #[test]
+fn a_bell_that_is_called_missed_by_a_late_server_that_asked_nobody_is_noticed() {
+    noticed_in(Planted::AsksNobodyWhenLate, &["late servers"], 2000, Schedule::draw);
+}
+
+#[test]
+fn a_bell_that_stays_missed_because_a_clock_was_ahead_is_noticed() {
+    noticed_in(Planted::LeavesCalledMissed, &["I2"], 2000, Schedule::draw);
+}
+
+#[test]
 fn sending_what_has_expired_is_noticed() {
     noticed(Planted::SendsTooLate, &["rule 10"]);
 }

@@ -5,6 +5,7 @@ use onealert_core::{
     activation::EndpointState,
     effect::{Outcome, Refusal},
     ids::ServerId,
+    time::Span,
 };
 
 #[test]
@@ -280,6 +281,31 @@ fn a_bell_that_a_wrong_clock_called_missed_rings_when_its_time_comes() {
     world.run(10_000);
     assert_eq!(world.reached(&bell), [1]);
     assert_eq!(world.records(bell.id).last().map(|record| record.2), Some(Outcome::Success));
+}
+
+/// The clock of the one whose turn it is is ahead by more than the bell may be late: it calls missed what all others have in
+/// hand with its moment ahead, and one of those rings it in time.
+#[test]
+fn a_bell_that_everybody_has_in_hand_and_a_fast_clock_calls_missed_is_rung_by_another() {
+    for first_dies in [false, true] {
+        let (mut world, mut bell) = (World::of(&[A, B, C]), bell("8:00", 1, 6000));
+        bell.expires = bell.due.map(|due| due + Span::secs(1));
+        let fast = if first_dies { B } else { A };
+        if first_dies {
+            world.kill(A);
+        }
+        world.run(3000);
+        let alive: Vec<ServerId> = [A, B, C].into_iter().filter(|server| !(first_dies && *server == A)).collect();
+        for server in &alive {
+            world.trigger(*server, &bell);
+        }
+        world.run(500);
+        world.server(fast).ahead = 5000;
+        world.run(8000);
+        assert_eq!(world.reached(&bell), [1], "{fast} has the fast clock");
+        let rung = world.deliveries(bell.id).first().map(|(server, ..)| *server);
+        assert!(rung.is_some_and(|server| server != fast), "{rung:?}");
+    }
 }
 
 /// Rule 4.
