@@ -81,18 +81,30 @@ pub enum Order {
     StartAnew,
 }
 
-/// A question of what would happen, in the words of whoever asks. Servers, triggers and notifications are meant by name or id.
+/// A question of what would happen, in the words of whoever asks. Servers, triggers, notifications and calendars are meant by
+/// name or id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+#[command(group(clap::ArgGroup::new("cause").required(true)))]
 pub struct Asked {
     /// The trigger that goes off: its name or id.
-    #[arg(long, required_unless_present = "notification", conflicts_with = "notification")]
+    #[arg(long, group = "cause")]
     pub trigger: Option<String>,
     /// Or the notification that is sent by hand: its name or id.
-    #[arg(long)]
+    #[arg(long, group = "cause")]
     pub notification: Option<String>,
-    /// When, like 2026-11-23T10:42; now if left out.
-    #[arg(long)]
+    /// Or the schedule whose bells ring: its name or id.
+    #[arg(long, group = "cause")]
+    pub calendar: Option<String>,
+    /// Or the bells of every schedule.
+    #[arg(long, group = "cause")]
+    pub calendars: bool,
+    /// When the trigger or notification is assumed, like 2026-11-23T10:42; now if left out.
+    #[arg(long, conflicts_with_all = ["calendar", "calendars"])]
     pub at: Option<String>,
+    /// Which bells, in the schedule's zone: those of a day, like 2026-11-30, or of a minute, like 2026-11-30T08:00 (where nothing
+    /// is due in it, what is next after it); the next ones if left out.
+    #[arg(long, conflicts_with_all = ["trigger", "notification"])]
+    pub on: Option<String>,
     /// A server assumed dead: its display name or id. May be given several times.
     #[arg(long)]
     pub dead: Vec<String>,

@@ -9,7 +9,7 @@ use std::{
 
 use onealert_core::{
     activation::Content,
-    config::{Behaviour, Config},
+    config::{Behaviour, Config, Notification},
     effect::Rehearsed,
     ids::{ActivationId, DriverId, EndpointId, EventKey, ServerId},
     plan::{Circumstances, Plan, Sender},
@@ -20,6 +20,7 @@ use onealert_web::needs::{DrillCase, DrillDriver, DrillReport, State};
 use tokio::sync::mpsc;
 
 use crate::{
+    bells,
     foresight::{Names, Reached, left_out, single},
     hub::Hub,
     intake::needs,
@@ -123,6 +124,7 @@ pub async fn run(hub: &Hub, by: &str) -> Result<DrillReport, DrillError> {
     let reached = Reached::read(&hub.records).await;
     let single = single(&config, &names, &peers_drivers(hub).await?, &reached);
     let drivers = differing(&config, &names, &peers_drivers(hub).await?);
+    let bells = bells::coming(hub, &config).await?;
     let (state, text) = verdict(&cases, single.len(), drivers.len());
     let report = DrillReport {
         at,
@@ -135,6 +137,7 @@ pub async fn run(hub: &Hub, by: &str) -> Result<DrillReport, DrillError> {
         silence_ms: hub.way.look(|node| node.tuning().suspicion().0 + node.tuning().heartbeat().0).await? / 1000,
         single,
         drivers,
+        bells,
     };
     keep(&hub.settings.data, &report)?;
     hub.sync_log.push(report.state, "drill", format!("drill by {by}: {}", report.text));
@@ -163,7 +166,7 @@ fn keep(data: &Path, report: &DrillReport) -> Result<(), DrillError> {
     written.map_err(|error| DrillError::Report { path, reason: error.to_string() })
 }
 
-/// Everything that triggers can start, by the way it goes; and each group for what needs no driver.
+/// Everything that triggers and calendars can start, by the way it goes; and each group for what needs no driver.
 fn kinds(config: &Config) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::new();
     for group in config.groups.values() {
@@ -175,26 +178,32 @@ fn kinds(config: &Config) -> Vec<Kind> {
             what: Vec::new(),
             endpoints: BTreeSet::new(),
         });
+        let mut add = |cause: &str, notification: &Notification| {
+            let needs = needs(config, &notification.endpoints);
+            let same = kinds.iter_mut().find(|kind| kind.group == group.name && kind.needs == needs);
+            let what = format!("{cause} → {}", notification.name);
+            match same {
+                Some(kind) => {
+                    kind.what.push(what);
+                    kind.endpoints.extend(notification.endpoints.iter().cloned());
+                }
+                None => kinds.push(Kind {
+                    group: group.name.clone(),
+                    order: order.clone(),
+                    needs,
+                    what: vec![what],
+                    endpoints: notification.endpoints.iter().cloned().collect(),
+                }),
+            }
+        };
         let starts = config.triggers.values().filter(|trigger| trigger.group == group.id);
         for trigger in starts.filter(|trigger| trigger.behaviour == Behaviour::Start) {
-            for notification in config.notifications.values().filter(|row| row.triggers.contains(&trigger.id)) {
-                let needs = needs(config, &notification.endpoints);
-                let same = kinds.iter_mut().find(|kind| kind.group == group.name && kind.needs == needs);
-                let what = format!("{} → {}", trigger.name, notification.name);
-                match same {
-                    Some(kind) => {
-                        kind.what.push(what);
-                        kind.endpoints.extend(notification.endpoints.iter().cloned());
-                    }
-                    None => kinds.push(Kind {
-                        group: group.name.clone(),
-                        order: order.clone(),
-                        needs,
-                        what: vec![what],
-                        endpoints: notification.endpoints.iter().cloned().collect(),
-                    }),
-                }
-            }
+            let started = config.notifications.values().filter(|row| row.triggers.contains(&trigger.id));
+            started.for_each(|notification| add(&trigger.name, notification));
+        }
+        for calendar in config.calendars.values().filter(|calendar| calendar.group == group.id) {
+            let started = config.notifications.values().filter(|row| calendar.starts(&row.id));
+            started.for_each(|notification| add(&calendar.name, notification));
         }
     }
     kinds

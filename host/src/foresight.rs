@@ -7,7 +7,8 @@ use std::{
 
 use onealert_core::{
     activation::EndpointState,
-    config::{Config, DEFAULT_GROUP},
+    calendar::calendars_of,
+    config::{Config, DEFAULT_GROUP, Notification},
     ids::{DriverId, EndpointId, GroupId, ServerId},
     plan::{Plan, Reach},
     time::Wall,
@@ -113,7 +114,7 @@ pub fn single(
     for notification in config.notifications.values() {
         for endpoint in &notification.endpoints {
             let Some(driver) = driver_of(config, endpoint) else { continue };
-            let group = members(config, &notification.triggers);
+            let group = members(config, notification);
             let able: Vec<ServerId> = group
                 .iter()
                 .copied()
@@ -139,10 +140,11 @@ pub fn single(
     found.into_values().collect()
 }
 
-/// Every server of the groups that these triggers name, or of the default group.
-fn members(config: &Config, triggers: &[onealert_core::ids::TriggerId]) -> BTreeSet<ServerId> {
-    let rows: Vec<_> = triggers.iter().filter_map(|id| config.triggers.get(id)).collect();
+/// Every server of the groups by which triggers and calendars start a notification, or of the default group.
+fn members(config: &Config, notification: &Notification) -> BTreeSet<ServerId> {
+    let triggers = notification.triggers.iter().filter_map(|id| config.triggers.get(id)).map(|row| &row.group);
+    let groups: Vec<&GroupId> = triggers.chain(calendars_of(config, &notification.id).map(|row| &row.group)).collect();
     let default = GroupId::from(DEFAULT_GROUP);
-    let groups = if rows.is_empty() { vec![&default] } else { rows.iter().map(|row| &row.group).collect() };
+    let groups = if groups.is_empty() { vec![&default] } else { groups };
     groups.into_iter().flat_map(|group| config.group_order(group)).collect()
 }

@@ -8,7 +8,7 @@
 //! server's own), [`seal`] (secrets), [`trust`] (in driver files), [`lock`] (a backup's key). The life of a server: [`life`]
 //! (where it stands),
 //! [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line),
-//! [`rehearsal`] (drill and what if at the console). [`process`]: what it asks of the system.
+//! [`foresight`] and [`bells`] (who would reach and ring what), [`drill`], [`rehearsal`] (drill and what if at the console). [`process`]: what it asks of the system.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
@@ -16,6 +16,7 @@ pub mod alerts;
 pub mod answers;
 pub mod app;
 pub mod beats;
+pub mod bells;
 pub mod cipher;
 pub mod clock;
 pub mod commands;

@@ -5,10 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use onealert_core::ids::{NotificationId, ServerId, TriggerId};
+use onealert_core::{
+    calendar::{BadMoment, When},
+    config::Config,
+    ids::{CalendarId, NotificationId, ServerId, TriggerId},
+};
 use onealert_web::{
     instant,
-    needs::{Actor, DrillReport, FieldProblem, Problem, RedundancyNeeds, State, WhatIf, WhatIfQuery},
+    needs::{
+        Actor, DrillReport, FieldProblem, Problem, RedundancyNeeds, State, WhatIf, WhatIfCause, WhatIfDay, WhatIfQuery,
+    },
     time,
 };
 use serde::Serialize;
@@ -37,23 +43,35 @@ pub async fn drill(answers: &Answers, by: Actor, json: bool) -> Result<Outcome, 
 /// # Errors
 /// Something is named that is not there, or the moment cannot be read.
 pub async fn what_if(answers: &Answers, asked: &Asked, json: bool) -> Result<Outcome, Problem> {
-    let config = answers.0.config();
-    let at = asked.at.as_deref().map(instant).transpose();
-    let at = at.map_err(|message| Problem::invalid(vec![FieldProblem::new("/at", message)]))?;
     let mut dead: Vec<ServerId> = Vec::new();
     for wanted in &asked.dead {
         dead.push(find(answers, wanted).await?.id);
     }
-    let triggers = config.triggers.values().map(|row| (row.id.as_str(), row.name.as_str()));
-    let notifications = config.notifications.values().map(|row| (row.id.as_str(), row.name.as_str()));
-    let trigger = asked.trigger.as_deref().map(|wanted| named("trigger", triggers, wanted)).transpose()?;
-    let notification = asked.notification.as_deref().map(|wanted| named("notification", notifications, wanted));
-    let notification = notification.transpose()?.map(NotificationId::from);
-    let query = WhatIfQuery { trigger: trigger.map(TriggerId::from), notification, at, dead };
+    let query = WhatIfQuery { cause: cause(&answers.0.config(), asked)?, dead };
     let answer = answers.what_if(query).await?;
-    let state = answer.runs.iter().map(|run| run.state).max().unwrap_or(State::Ok);
+    let states = answer.runs.iter().map(|run| run.state).chain(answer.days.iter().map(|day| day.state));
+    let state = states.max().unwrap_or(State::Ok);
     let text = if json { document(&answer) } else { what_if_text(&answer) };
     Ok(Outcome::Judged { state, text })
+}
+
+/// What is assumed to happen, where names are looked up. Exactly one cause is given.
+fn cause(config: &Config, asked: &Asked) -> Result<WhatIfCause, Problem> {
+    let at = asked.at.as_deref().map(instant).transpose();
+    let at = at.map_err(|message| Problem::invalid(vec![FieldProblem::new("/at", message)]))?;
+    let on = asked.on.as_deref().map_or(Ok(When::Next), str::parse);
+    let on = on.map_err(|error: BadMoment| Problem::invalid(vec![FieldProblem::new("/on", error.to_string())]))?;
+    if let Some(wanted) = &asked.trigger {
+        let rows = config.triggers.values().map(|row| (row.id.as_str(), row.name.as_str()));
+        return Ok(WhatIfCause::Trigger { id: TriggerId::from(named("trigger", rows, wanted)?), at });
+    }
+    if let Some(wanted) = &asked.notification {
+        let rows = config.notifications.values().map(|row| (row.id.as_str(), row.name.as_str()));
+        return Ok(WhatIfCause::Notification { id: NotificationId::from(named("notification", rows, wanted)?), at });
+    }
+    let rows = config.calendars.values().map(|row| (row.id.as_str(), row.name.as_str()));
+    let calendar = asked.calendar.as_deref().map(|wanted| named("schedule", rows, wanted)).transpose()?;
+    Ok(WhatIfCause::Bells { calendar: calendar.map(CalendarId::from), on })
 }
 
 /// Lets a server return.
@@ -139,6 +157,15 @@ fn drill_text(report: &DrillReport) -> String {
     list("Endpoints that only one server reaches", single.collect());
     let drivers = report.drivers.iter().map(|it| format!("{} on {} {}", it.name, it.server, it.text));
     list("Drivers that differ", drivers.collect());
+    let head = ["", "date", "time", "rings", "when it is dead", "bell"].map(str::to_owned);
+    let bells = report.bells.iter().map(|it| {
+        let what = format!("{}, {} → {} ({})", it.calendar, it.event, it.notification, it.zone);
+        [mark(it.state).to_owned(), it.date.clone(), it.at.clone(), it.before.clone(), it.after.clone(), what]
+    });
+    if !report.bells.is_empty() {
+        let rows: Vec<_> = std::iter::once(head).chain(bells).collect();
+        let _ = write!(text, "\nBells that are to come\n{}", table(&rows));
+    }
     let _ = write!(
         text,
         "\nTimes are from the fall of the owner to the confirmed beginning of its successor. A machine that loses its power or \
@@ -151,7 +178,15 @@ fn drill_text(report: &DrillReport) -> String {
 fn what_if_text(answer: &WhatIf) -> String {
     let dead: Vec<&str> = answer.dead.iter().map(|server| server.name.as_str()).collect();
     let dead = if dead.is_empty() { String::new() } else { format!(", with {} dead", dead.join(", ")) };
-    let mut text = format!("{} at {}{dead}.\n", answer.text, time(answer.at));
+    let by_calendar = !answer.days.is_empty();
+    let at = if by_calendar { String::new() } else { format!(" at {}", time(answer.at)) };
+    let mut text = format!("{}{at}{dead}.\n", answer.text);
+    for day in &answer.days {
+        day_text(&mut text, day);
+    }
+    if by_calendar && !answer.runs.is_empty() {
+        text.push_str("\nServers and endpoints\n");
+    }
     for run in &answer.runs {
         let _ = write!(text, "\n{} {}: {}\n", mark(run.state), run.notification.name, run.text);
         let succession: Vec<&str> = run.succession.iter().map(|server| server.name.as_str()).collect();
@@ -171,10 +206,25 @@ fn what_if_text(answer: &WhatIf) -> String {
     text.trim_end().to_owned()
 }
 
+fn day_text(text: &mut String, day: &WhatIfDay) {
+    let WhatIfDay { calendar, zone, group, .. } = day;
+    let _ = write!(text, "\n{}: {} ({zone}, {})\n", calendar.name, day.text, group.name);
+    let bells = day.bells.iter().map(|it| {
+        let what = format!("{} → {}", it.event, it.notification.name);
+        [mark(it.state).to_owned(), it.at.clone(), what, it.text.clone()]
+    });
+    text.push_str(&table(&bells.collect::<Vec<_>>()));
+    for bell in &day.bells {
+        for stranded in &bell.stranded {
+            let _ = writeln!(text, "  {} {}: {stranded}", bell.at, bell.notification.name);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use onealert_core::time::Wall;
-    use onealert_web::needs::{DrillCase, DrillEndpoint};
+    use onealert_web::needs::{DrillBell, DrillCase, DrillEndpoint};
 
     use super::*;
 
@@ -193,6 +243,19 @@ mod tests {
         };
         let single =
             DrillEndpoint { name: "Gym".to_owned(), server: "pa-1".to_owned(), why: "alone reached it".to_owned() };
+        let bell = DrillBell {
+            calendar: "School".to_owned(),
+            zone: "UTC".to_owned(),
+            date: "2026-11-30".to_owned(),
+            at: "08:00".to_owned(),
+            due: Wall(0),
+            event: "First".to_owned(),
+            notification: "Bell".to_owned(),
+            before: "pa-1".to_owned(),
+            after: "pa-2".to_owned(),
+            state: State::Ok,
+            stranded: Vec::new(),
+        };
         let report = DrillReport {
             at: Wall(0),
             server: "pa-1".to_owned(),
@@ -204,11 +267,16 @@ mod tests {
             silence_ms: 1250,
             single: vec![single],
             drivers: Vec::new(),
+            bells: vec![bell],
         };
         let text = drill_text(&report);
         assert!(text.starts_with("Every case is covered by a server\n\n"), "{text}");
         assert!(text.contains("ok       pa-1  DEFAULT         pa-2        9.1 ms    what needs no driver\n"), "{text}");
         assert!(text.contains("Endpoints that only one server reaches\n  Gym: pa-1 alone reached it\n"), "{text}");
+        assert!(
+            text.contains("ok       2026-11-30  08:00  pa-1   pa-2             School, First → Bell (UTC)\n"),
+            "{text}"
+        );
         assert!(text.contains("within 1250 ms") && !text.contains("Drivers that differ"), "{text}");
     }
 }

@@ -55,5 +55,5 @@ export const PAGES = ["/status", "/sent", "/notifications", "/notifications/lock
   "/triggers/tornado", "/triggers/new", "/schedules", "/schedules/school", "/schedules/new",
   "/schedules/school/settings", "/schedules/school/day?template=Normal%20day", "/schedules/school/except?from=2026-12-01&to=2026-12-01", "/endpoints", "/endpoints/main-hall", "/endpoints/new?driver=com.algo.speaker", "/groups",
   "/groups/DEFAULT", "/groups/new", "/drivers", "/drivers/com.algo.speaker", "/drivers/com.valcom.page", "/phones", "/local",
-  "/redundancy", "/redundancy/what-if", "/redundancy/drill", "/servers", "/servers/000000000000000000000000000000b1", "/servers/conflicts",
+  "/redundancy", "/redundancy/what-if", "/redundancy/what-if?cause=calendar%3Aschool&day=2026-11-30&time=&dead=000000000000000000000000000000a1", "/redundancy/drill", "/servers", "/servers/000000000000000000000000000000b1", "/servers/conflicts",
   "/users", "/logs", "/logs/sync", "/account"];

@@ -42,10 +42,6 @@ impl Caller {
     /// What would happen if.
     pub async fn what_if(&self, query: WhatIfQuery) -> Result<WhatIf, Problem> {
         self.require(Action::LookAtConfiguration)?;
-        if query.trigger.is_some() == query.notification.is_some() {
-            let text = "name either a trigger or a notification";
-            return Err(Problem::invalid(vec![FieldProblem::new("/trigger", text)]));
-        }
         self.needs.what_if(query).await
     }
 

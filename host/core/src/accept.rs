@@ -32,13 +32,10 @@ impl Node {
         }
         let me = self.identity.server;
         let group = &content.group;
-        let Some(first) = group.iter().copied().find(|member| *member == me || self.peers.contains_key(member)) else {
+        let Some(first) = self.first_of_timed(group) else {
             self.out.push(Output::Refused { ticket, reason: Refusal::EmptyGroup });
             return;
         };
-        // A timed event has the same first owner on every server, whatever each believes: where that server is down, held or
-        // leaving, or has other drivers, the next one takes over, and two beliefs can differ without two servers starting as
-        // equals.
         let owner =
             if content.due.is_some() { first } else { self.would_own_with(group, &content.needs).unwrap_or(me) };
         let stopped = self.stopped_early.contains_key(&content.key);

@@ -7,6 +7,7 @@
 
 mod check;
 mod clockwork;
+mod meant;
 mod occur;
 mod outlook;
 mod when;
@@ -19,6 +20,7 @@ use crate::{
 };
 pub use check::{Fault, faults};
 pub use clockwork::{AHEAD, Clockwork, LOOK_BACK, Work};
+pub use meant::{BadMoment, Meant, Past, When};
 pub use occur::{Day, Occurrence, Plan, plans};
 pub use outlook::{DayChange, DayOutlook, changes, outlook};
 pub use when::{BadDate, BadTime, Date, TimeOfDay, Weekday};

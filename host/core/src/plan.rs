@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    calendar::AHEAD,
     effect::DownReason,
     ids::{DriverId, ServerId},
     node::Node,
     order::{self, Use, Worth},
-    time::Span,
+    time::{Span, Wall},
     version::{DriverVersion, Fit, fit},
 };
 
@@ -39,7 +40,8 @@ pub struct Plan {
 pub enum Sender {
     /// This server of the group.
     Member(ServerId),
-    /// Nobody of the group is up: the server that the event comes in at sends, whichever of those outside the group.
+    /// Nobody of the group is up: the server that the event comes in at sends, whichever of those outside the group. What is
+    /// timed comes up on all of them, and the first to claim it sends.
     Ingress,
     /// Nobody is up.
     Nobody,
@@ -67,6 +69,8 @@ pub enum MemberStanding {
     Held,
     /// It is stopping in good order: only where nobody else is left.
     Draining,
+    /// It is silent here, and another server hears it: its bells stay with it.
+    HeardByOthers,
     /// It is believed down.
     Down(DownReason),
     /// It is assumed dead.
@@ -120,6 +124,56 @@ impl Node {
         };
         let members = group.iter().map(|id| self.member(*id, needs, circumstances)).collect();
         Plan { sender, succession, members }
+    }
+
+    /// Who would ring what a calendar has due at a moment, with servers assumed dead.
+    ///
+    /// Every server hands it over [`AHEAD`] of its moment with the same first owner, and it stays with that one or passes on
+    /// from then on: so a hold-down has to be over by then.
+    pub fn plan_timed(
+        &self,
+        group: &[ServerId],
+        needs: &BTreeMap<DriverId, DriverVersion>,
+        due: Wall,
+        dead: &BTreeSet<ServerId>,
+    ) -> Plan {
+        let ahead = due.0.saturating_sub(self.now.wall.0).saturating_sub_unsigned(AHEAD.as_millis());
+        let ahead = Span::millis(u64::try_from(ahead).unwrap_or(0));
+        let circumstances = Circumstances { ahead, dead: dead.clone() };
+        let mut plan = self.plan(group, needs, &circumstances);
+        let Some(first) = self.first_of_timed(group) else {
+            // Nobody takes it: it would be refused everywhere.
+            return Plan { sender: Sender::Nobody, succession: Vec::new(), ..plan };
+        };
+        if self.keeps_timed(first, needs, &circumstances) {
+            plan.sender = Sender::Member(first);
+            plan.succession.retain(|id| *id != first);
+            plan.succession.insert(0, first);
+            let silent = plan.members.iter_mut().filter(|it| matches!(it.standing, MemberStanding::Down(_)));
+            for member in silent.filter(|it| it.server == first) {
+                member.standing = MemberStanding::HeardByOthers;
+            }
+        }
+        plan
+    }
+
+    /// The first owner of what is timed: the same on every server, whatever each believes. Where that one is down, held or
+    /// leaving, or has other drivers, the next one takes over, and two beliefs can differ without two servers starting as
+    /// equals. `None`: the group has nobody that is known here.
+    pub(crate) fn first_of_timed(&self, group: &[ServerId]) -> Option<ServerId> {
+        let me = self.identity().server;
+        group.iter().copied().find(|member| *member == me || self.peers.contains_key(member))
+    }
+
+    /// Whether what is timed and not begun stays with its first owner, rather than pass on: nothing speaks against that one,
+    /// or only the link to it is cut.
+    pub(crate) fn keeps_timed(
+        &self,
+        owner: ServerId,
+        needs: &BTreeMap<DriverId, DriverVersion>,
+        circumstances: &Circumstances,
+    ) -> bool {
+        self.worth_under(owner, needs, circumstances) == Worth::BEST || self.is_heard_under(owner, circumstances)
     }
 
     /// The owner of what comes in under these circumstances.

@@ -4,7 +4,8 @@ use crate::{
     effect::{Notice, Output, TakeoverReason},
     ids::{ActivationId, ServerId},
     node::Node,
-    order::{Use, Worth},
+    order::Use,
+    plan::Circumstances,
     run::Run,
     time::{Mono, Span},
 };
@@ -63,8 +64,8 @@ impl Node {
         // A running delivery stays where it is while its server lives. What is timed and not begun passes on from a server
         // that is held or leaving, or whose drivers do not match.
         let heard_by_others = self.is_heard_by_others(known.owner);
-        let passes_on =
-            run.is_timed() && known.attempt == 0 && !known.started && owner != Worth::BEST && !heard_by_others;
+        let unbegun = run.is_timed() && known.attempt == 0 && !known.started;
+        let passes_on = unbegun && !self.keeps_timed(known.owner, needs, &Circumstances::default());
         if run.is_dead_here(me) {
             return None;
         }
@@ -89,8 +90,15 @@ impl Node {
     /// a page from each other for as long as it lasts, each learning through the third that the other, believed down, has
     /// claimed it.
     pub fn is_heard_by_others(&self, id: ServerId) -> bool {
-        let silent = self.peers.get(&id).is_some_and(|peer| peer.fell_silent());
-        silent && self.peers.values().any(|peer| peer.id != id && peer.lives() && peer.hears.contains(&id))
+        self.is_heard_under(id, &Circumstances::default())
+    }
+
+    /// The same with servers assumed dead: they neither go on nor hear anybody.
+    pub(crate) fn is_heard_under(&self, id: ServerId, circumstances: &Circumstances) -> bool {
+        let dead = |id: ServerId| circumstances.dead.contains(&id);
+        let silent = !dead(id) && self.peers.get(&id).is_some_and(|peer| peer.fell_silent());
+        let mut others = self.peers.values().filter(|peer| peer.id != id && !dead(peer.id));
+        silent && others.any(|peer| peer.lives() && peer.hears.contains(&id))
     }
 
     /// Makes an activation this server's own, by a higher attempt.

@@ -1,7 +1,7 @@
 //! Calendars: local times to instants over clock changes, exceptions, leap days, and what a server hands over as time goes by.
 
 use onealert_core::{
-    calendar::{Calendar, CalendarEvent, Clockwork, DayTemplate, Exception, Plan, Weekday, Work, faults},
+    calendar::{Calendar, CalendarEvent, Clockwork, DayTemplate, Exception, Past, Plan, Weekday, When, Work, faults},
     config::{Change, Config, Notification, PriorityGroup, Table},
     ids::{GroupId, NotificationId},
     time::{Mono, Now, Span, Wall},
@@ -317,6 +317,35 @@ fn what_could_not_be_taken_is_handed_over_again() {
     let ahead = clocks.look().hand_over;
     clocks.work.refused(&ahead[0]);
     assert_eq!(clocks.look().hand_over, ahead);
+}
+
+#[test]
+fn a_day_a_minute_or_the_next_event_can_be_meant_and_nothing_that_is_over() {
+    let mut school = daily(SCHOOL, &[("First", "08:00"), ("Chapel", "08:00"), ("Second", "09:00")]);
+    school.templates[0].events[1].notifications = vec![NotificationId::from("organ")];
+    except(&mut school, "2026-09-02", "2026-09-02", None, "Funeral");
+    let (plan, now) = (plan(school), utc("2026-09-01T13:30:00Z"));
+    let meant = |text: &str| {
+        let when = if text.is_empty() { When::Next } else { text.parse().expect("a day or a moment") };
+        let meant = plan.meant(when, now)?;
+        let names: Vec<_> = meant.occurrences.iter().map(|it| it.event.clone()).collect();
+        Ok((names.join(" "), meant.date.to_string(), meant.over))
+    };
+    let is = |names: &str, date: &str, over| Ok((names.to_owned(), date.to_owned(), over));
+    assert_eq!(meant(""), is("Second", "2026-09-01", 0), "half past eight in Chicago");
+    assert_eq!(meant("2026-09-01"), is("Second", "2026-09-01", 2));
+    assert_eq!(meant("2026-09-02"), is("", "2026-09-02", 0));
+    assert_eq!(meant("2026-09-03T08:00"), is("Chapel First", "2026-09-03", 0));
+    assert_eq!(meant("2026-09-01T23:00"), is("Chapel First", "2026-09-03", 0), "the next after it");
+    for over in ["2026-08-31", "2026-09-01T08:00", "2026-09-01T08:29"] {
+        assert_eq!(meant(over), Err(Past), "{over}");
+    }
+    for bad in ["", "Monday", "2026-09-01 08:00", "2026-09-01T8", "T08:00"] {
+        assert!(bad.parse::<When>().is_err_and(|error| error.to_string().contains("2026-11-30T08:00")), "{bad:?}");
+    }
+    let coming = |now: &str| plan.coming_day(utc(now)).iter().map(|it| it.event.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!(coming("2026-08-31T13:30:00Z"), "Second Chapel First");
+    assert_eq!(coming("2026-09-01T14:00:00Z"), "Chapel First Second", "nothing within a day: the next school day");
 }
 
 fn times() -> impl Strategy<Value = Vec<(u8, u8)>> {

@@ -23,6 +23,8 @@ mod status;
 mod switch;
 mod trust;
 mod versions;
+mod what_if;
+mod what_if_bells;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -29,13 +29,13 @@ use super::{
 };
 use crate::{
     needs::{
-        Accepted, Attention, Beat, Conflict, ConflictRow, Deprovisioned, DiskView, DrillCase, DrillDriver,
+        Accepted, Attention, Beat, Conflict, ConflictRow, Deprovisioned, DiskView, DrillBell, DrillCase, DrillDriver,
         DrillEndpoint, DrillReport, DriverBrief, DriverFile, DriverKey, DriverOnServer, DriverPin, DriverSwitch,
         DriverView, Drivers, Duty, EndpointResult, EventIn, EventView, FieldProblem, FoundFile, GroupDeleted,
         InterfaceChoice, Licence, LocalSettings, LocalSettingsView, LogLine, Moment, Named, NewDriverKey, OtherServer,
         PhoneLogin, Problem, PromoteRequest, Promoted, Redundancy, RedundancySettings, Returning, Running, Sender,
         SentBy, SentDetail, SentPage, SentRow, ServerRow, ServerStatus, ServerVersions, State, Status, UserView,
-        WhatIf, WhatIfEndpoint, WhatIfMember, WhatIfRun,
+        WhatIf, WhatIfBell, WhatIfDay, WhatIfEndpoint, WhatIfMember, WhatIfRun,
     },
     reply::{self, Reply},
     roles::role_name,
@@ -60,6 +60,7 @@ use crate::{
     Created,
     Deprovisioned,
     DiskView,
+    DrillBell,
     DrillCase,
     DrillDriver,
     DrillEndpoint,
@@ -68,6 +69,8 @@ use crate::{
     RedundancySettings,
     Returning,
     WhatIf,
+    WhatIfBell,
+    WhatIfDay,
     WhatIfEndpoint,
     WhatIfMember,
     WhatIfRun,
@@ -198,9 +201,22 @@ fn operation(route: &Route) -> Operation {
         }
         (_, "/redundancy/what-if") => {
             for (name, about) in [
-                ("trigger", "The trigger that goes off; either this or a notification."),
-                ("notification", "The notification that is sent by hand."),
-                ("at", "When: milliseconds since 1970, or like 2026-11-23T10:42. Now if left out."),
+                (
+                    "trigger",
+                    "The trigger that goes off. One of trigger, notification, calendar and calendars is needed.",
+                ),
+                ("notification", "Or the notification that is sent by hand."),
+                ("calendar", "Or the calendar whose bells ring."),
+                ("calendars", "Or all: the bells of every calendar."),
+                (
+                    "at",
+                    "Of a trigger or notification, when: milliseconds since 1970, or like 2026-11-23T10:42. Now if left out.",
+                ),
+                (
+                    "on",
+                    "Of bells, the day (2026-11-30) or the minute (2026-11-30T08:00; where nothing is due in it, what is next \
+                     after it), in the calendar's zone. The next of each calendar if left out.",
+                ),
                 ("dead", "The id of a server assumed dead; may be given several times."),
             ] {
                 operation = operation.parameter(text(name, ParameterIn::Query, about, Required::False));

@@ -1,4 +1,4 @@
-//! What if: who would send what, with servers assumed dead.
+//! What if: who would send what, or ring which bells, with servers assumed dead.
 
 use askama::Template;
 use http::StatusCode;
@@ -7,9 +7,10 @@ use super::Frame;
 use crate::{
     api::redundancy::query,
     caller::Caller,
-    needs::{Problem, WhatIf, WhatIfQuery},
+    needs::{Problem, WhatIf},
     reply::{self, Reply},
-    request::Request,
+    request::{Fields, Request},
+    roles::Action,
     words,
 };
 
@@ -18,7 +19,8 @@ use crate::{
 struct WhatIfPage {
     frame: Frame,
     causes: Vec<Cause>,
-    at: String,
+    day: String,
+    time: String,
     servers: Vec<Choice>,
     answer: Option<WhatIf>,
     wrong: Vec<String>,
@@ -40,23 +42,30 @@ struct Choice {
 
 /// `/redundancy/what-if`.
 pub async fn page(request: &Request, caller: &Caller) -> Result<Reply, Problem> {
+    caller.require(Action::LookAtConfiguration)?;
     let (fields, mut wrong) = (&request.query, Vec::new());
-    let asked = fields.get("cause").unwrap_or_default();
-    // One list for both kinds of cause: a select has one value.
-    let query = query(fields).map(|query| match asked.split_once(':') {
-        Some(("trigger", id)) => WhatIfQuery { trigger: Some(id.into()), ..query },
-        Some(("notification", id)) => WhatIfQuery { notification: Some(id.into()), ..query },
-        _ => query,
-    });
-    let answer = match query {
-        Ok(query) if query.trigger.is_none() && query.notification.is_none() => Ok(None),
-        Ok(query) => caller.what_if(query).await.map(Some),
-        Err(problem) => Err(problem),
+    let asked = fields.text("cause");
+    let (day, time) = (fields.text("day"), fields.text("time"));
+    let not_asked = |detail: &str| Err(Problem::new(422, "Not asked", detail));
+    let answer = match asked.split_once(':') {
+        None => Ok(None),
+        Some((kind, id)) => match (day.is_empty(), time.is_empty()) {
+            (true, false) => not_asked("Choose a day for the time."),
+            (false, true) if !is_bells(kind) => not_asked("Choose a time of the day."),
+            _ => match query(&as_asked(fields, kind, id, &[&day, &time])) {
+                Ok(query) => caller.what_if(query).await.map(Some),
+                Err(problem) => Err(problem),
+            },
+        },
     };
     let (answer, status) = match answer {
         Ok(answer) => (answer, StatusCode::OK),
         Err(problem) if problem.status == 422 || problem.status == 404 => {
-            wrong.extend(problem.fields.into_iter().map(|field| field.message));
+            let said = |path: &str, message: String| match path {
+                "/at" | "/on" => format!("When: {message}"),
+                _ => message,
+            };
+            wrong.extend(problem.fields.into_iter().map(|field| said(&field.path, field.message)));
             if wrong.is_empty() {
                 wrong.push(problem.detail);
             }
@@ -75,12 +84,31 @@ pub async fn page(request: &Request, caller: &Caller) -> Result<Reply, Problem> 
     for notification in caller.notifications().await? {
         add("notification", notification.row.id.as_str(), format!("{} sent by hand", notification.row.name));
     }
+    let calendars = caller.calendars().await?;
+    if !calendars.is_empty() {
+        add("calendars", "all", "the bells of every schedule".to_owned());
+    }
+    for calendar in calendars {
+        add("calendar", calendar.listed.row.id.as_str(), format!("the bells of {}", calendar.listed.row.name));
+    }
     let servers = caller.redundancy().await?.servers.into_iter().map(|server| {
         let id = server.id.to_string();
         Choice { chosen: fields.all("dead").any(|dead| dead == id), id, name: server.name }
     });
     let frame = Frame::of(request, caller, "What if");
-    let at = fields.text("at");
-    let page = WhatIfPage { frame, causes, at, servers: servers.collect(), answer, wrong };
+    let page = WhatIfPage { frame, causes, day, time, servers: servers.collect(), answer, wrong };
     reply::page_with(status, &page)
+}
+
+fn is_bells(kind: &str) -> bool {
+    matches!(kind, "calendar" | "calendars")
+}
+
+/// The form's question as the API takes it: there each kind of cause has a name of its own, and the moment is one text.
+fn as_asked(fields: &Fields, kind: &str, id: &str, moment: &[&str]) -> Fields {
+    let dead = fields.all("dead").map(|id| ("dead".to_owned(), id.to_owned()));
+    let given: Vec<&str> = moment.iter().copied().filter(|part| !part.is_empty()).collect();
+    let when = if is_bells(kind) { "on" } else { "at" };
+    let cause = [(kind.to_owned(), id.to_owned()), (when.to_owned(), given.join("T"))];
+    Fields(dead.chain(cause).collect())
 }

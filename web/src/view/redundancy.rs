@@ -1,7 +1,8 @@
 //! Who takes over from whom: servers that came back, what would happen if, and drills.
 
 use onealert_core::{
-    ids::{EndpointId, NotificationId, ServerId, TriggerId},
+    calendar::When,
+    ids::{CalendarId, EndpointId, NotificationId, ServerId, TriggerId},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -51,31 +52,100 @@ pub struct Returning {
     pub by: Vec<String>,
 }
 
-/// What is asked: a trigger or a notification, and the circumstances.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What is asked: what happens, and the circumstances.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhatIfQuery {
-    /// The trigger that goes off.
-    pub trigger: Option<TriggerId>,
-    /// Or the notification that is sent by hand.
-    pub notification: Option<NotificationId>,
-    /// When; now if left out.
-    pub at: Option<Wall>,
+    /// What happens.
+    pub cause: WhatIfCause,
     /// Servers assumed dead.
     pub dead: Vec<ServerId>,
+}
+
+/// What is assumed to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhatIfCause {
+    /// A trigger goes off.
+    Trigger {
+        /// Which.
+        id: TriggerId,
+        /// When; now if left out.
+        at: Option<Wall>,
+    },
+    /// A notification is sent by hand.
+    Notification {
+        /// Which.
+        id: NotificationId,
+        /// When; now if left out.
+        at: Option<Wall>,
+    },
+    /// Bells ring by calendar.
+    Bells {
+        /// Of which calendar; of every one if left out.
+        calendar: Option<CalendarId>,
+        /// Which of its bells, in its own zone.
+        on: When,
+    },
 }
 
 /// What would happen.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct WhatIf {
-    /// When.
+    /// When; of bells when the first of them is due, or now where there is none.
     #[schema(value_type = i64)]
     pub at: Wall,
     /// The servers assumed dead.
     pub dead: Vec<Named>,
     /// What happens, in a sentence.
     pub text: String,
-    /// Each notification that would be sent.
+    /// The bells that were asked for, by calendar. Empty for triggers and notifications.
+    pub days: Vec<WhatIfDay>,
+    /// Each notification that would be sent. Bells that go the same way have one entry together.
     pub runs: Vec<WhatIfRun>,
+}
+
+/// What a calendar has on the day that is asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct WhatIfDay {
+    /// The calendar.
+    pub calendar: Named,
+    /// The zone of its dates and times.
+    pub zone: String,
+    /// The priority group that rings.
+    pub group: Named,
+    /// The day and what it has, in words, such as `Monday 30 November 2026, Normal: 12 bells`.
+    pub text: String,
+    /// The worst of its bells.
+    pub state: State,
+    /// Its bells that are to come, in order; one entry for each notification that is started.
+    pub bells: Vec<WhatIfBell>,
+}
+
+/// A notification that an event of a calendar starts, and who rings it.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct WhatIfBell {
+    /// The event.
+    pub event: String,
+    /// The date, as `2026-11-30`.
+    pub date: String,
+    /// The local time, as `08:00`.
+    pub at: String,
+    /// The instant, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    pub due: Wall,
+    /// What it starts.
+    pub notification: Named,
+    /// The server that rings; `None`: one outside the group, or nobody.
+    pub sender: Option<Named>,
+    /// Ok: all is reached. Warning: something is doubtful. Bad: endpoints are stranded.
+    pub state: State,
+    /// Who rings, in words.
+    pub text: String,
+    /// How many endpoints it has.
+    pub endpoints: u32,
+    /// The endpoints that are not reached, each with the reason.
+    pub stranded: Vec<String>,
+    /// Its place in `runs`, which says more of servers and endpoints.
+    pub run: u32,
 }
 
 /// One notification that would be sent.
@@ -83,6 +153,8 @@ pub struct WhatIf {
 pub struct WhatIfRun {
     /// The notification.
     pub notification: Named,
+    /// The priority group by which it goes.
+    pub group: Named,
     /// The server that sends; `None`: the one that the event comes in at, or nobody.
     pub sender: Option<Named>,
     /// Who sends and why, in words.
@@ -152,6 +224,36 @@ pub struct DrillReport {
     pub single: Vec<DrillEndpoint>,
     /// Drivers that differ from the configuration.
     pub drivers: Vec<DrillDriver>,
+    /// The bells of the coming 24 hours by every calendar; where one has none then, those of its next day with bells.
+    pub bells: Vec<DrillBell>,
+}
+
+/// A bell that is to come, and who rings it when its server is dead by then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DrillBell {
+    /// The calendar.
+    pub calendar: String,
+    /// The zone of date and time.
+    pub zone: String,
+    /// The date, as `2026-11-30`.
+    pub date: String,
+    /// The local time, as `08:00`.
+    pub at: String,
+    /// The instant, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    pub due: Wall,
+    /// The event.
+    pub event: String,
+    /// What it starts.
+    pub notification: String,
+    /// Who rings it as it stands.
+    pub before: String,
+    /// Who rings it when that one is dead.
+    pub after: String,
+    /// How well that is.
+    pub state: State,
+    /// Endpoints that would not be reached then, and why.
+    pub stranded: Vec<String>,
 }
 
 /// What happens to some notifications when a server is dead.

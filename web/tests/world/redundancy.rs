@@ -1,7 +1,7 @@
 //! The fake host's answers about who takes over from whom: a server that waits for an administrator, a drill that found
 //! something.
 
-use onealert_core::{ids::ServerId, time::Wall};
+use onealert_core::{calendar::When, ids::ServerId};
 use onealert_web::needs::*;
 
 use super::{PA1, PA2, PB1, World, now};
@@ -39,6 +39,19 @@ pub fn report() -> DrillReport {
             name: "Algo".to_owned(),
             server: "pb-1".to_owned(),
             text: "is 1.0.0 there, 1.1.0 is enabled".to_owned(),
+        }],
+        bells: vec![DrillBell {
+            calendar: "School".to_owned(),
+            zone: "America/Chicago".to_owned(),
+            date: "2026-11-30".to_owned(),
+            at: "08:00".to_owned(),
+            due: now(),
+            event: "First bell".to_owned(),
+            notification: "Bell".to_owned(),
+            before: "pa-1".to_owned(),
+            after: "pa-2".to_owned(),
+            state: State::Bad,
+            stranded: vec!["Gym horn: its driver is missing on the server that would send".to_owned()],
         }],
     }
 }
@@ -112,6 +125,7 @@ impl RedundancyNeeds for World {
             };
             let run = WhatIfRun {
                 notification: Named { id: row.id.to_string(), name: row.name.clone() },
+                group: Named { id: "DEFAULT".to_owned(), name: "DEFAULT".to_owned() },
                 sender: sender.as_ref().map(name),
                 text: sender
                     .map_or("Nobody sends: no server is up".to_owned(), |id| format!("{} sends", name(&id).name)),
@@ -121,13 +135,46 @@ impl RedundancyNeeds for World {
                 endpoints: row.endpoints.iter().map(endpoint).collect(),
                 stranded: 0,
             };
-            let at: Wall = query.at.unwrap_or_else(now);
-            Ok(WhatIf {
-                at,
-                dead: query.dead.iter().map(name).collect(),
-                text: format!("{} is sent by hand", row.name),
-                runs: vec![run],
-            })
+            let bell = |at: &str, event: &str| WhatIfBell {
+                event: event.to_owned(),
+                date: "2026-11-30".to_owned(),
+                at: at.to_owned(),
+                due: now(),
+                notification: run.notification.clone(),
+                sender: run.sender.clone(),
+                state: run.state,
+                text: run.text.replace("sends", "rings"),
+                endpoints: run.endpoints.len() as u32,
+                stranded: Vec::new(),
+                run: 0,
+            };
+            let (at, days) = match &query.cause {
+                WhatIfCause::Trigger { at, .. } | WhatIfCause::Notification { at, .. } => {
+                    (at.unwrap_or_else(now), Vec::new())
+                }
+                WhatIfCause::Bells { calendar, on } => {
+                    let named = |row: &onealert_core::calendar::Calendar| WhatIfDay {
+                        calendar: Named { id: row.id.to_string(), name: row.name.clone() },
+                        zone: row.zone.clone(),
+                        group: run.group.clone(),
+                        text: match on {
+                            When::Next => "Next: Monday 30 November 2026, 08:00".to_owned(),
+                            When::Date(date) => format!("{}, Normal day: 2 events", date.long()),
+                            When::Minute(date, time) => format!("{}, {time}", date.long()),
+                        },
+                        state: run.state,
+                        bells: vec![bell("08:00", "First bell"), bell("08:50", "Second bell")],
+                    };
+                    let wanted =
+                        state.calendars.values().filter(|row| calendar.as_ref().is_none_or(|id| *id == row.id));
+                    (now(), wanted.map(named).collect())
+                }
+            };
+            let text = match days.is_empty() {
+                true => format!("{} is sent by hand", row.name),
+                false => "The bells of School bells".to_owned(),
+            };
+            Ok(WhatIf { at, dead: query.dead.iter().map(name).collect(), text, days, runs: vec![run] })
         })
     }
     fn drill(&self, by: Actor) -> Answer<'_, DrillReport> {

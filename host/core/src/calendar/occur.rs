@@ -144,11 +144,15 @@ impl Plan {
         template.events.iter().filter(rings).filter_map(|event| self.occurrence(date, event)).collect()
     }
 
-    /// An event on a date. A local time that a clock change leaves out happens as much later as the clock is put forward; one
-    /// that comes twice happens the first time.
+    /// The instant of a local time. One that a clock change leaves out is as much later as the clock is put forward; one that
+    /// comes twice is meant the first time. `None` beyond all time that can be named.
+    pub(super) fn instant_of(&self, date: Date, time: TimeOfDay) -> Option<Wall> {
+        let planned = self.zone.to_ambiguous_timestamp(date.0.to_datetime(time.0));
+        Some(Wall(planned.compatible().ok()?.as_millisecond()))
+    }
+
     fn occurrence(&self, date: Date, event: &CalendarEvent) -> Option<Occurrence> {
-        let planned = self.zone.to_ambiguous_timestamp(date.0.to_datetime(event.at.0));
-        let due = Wall(planned.compatible().ok()?.as_millisecond());
+        let due = self.instant_of(date, event.at)?;
         Some(Occurrence {
             calendar: self.calendar.id.clone(),
             event: event.name.clone(),

@@ -3,6 +3,7 @@
 
 mod bells;
 mod district;
+mod foreseen;
 
 use district::{District, Site};
 use harness::wait_for;
