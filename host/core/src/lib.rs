@@ -12,6 +12,7 @@ pub mod activation;
 pub mod alert;
 mod alive;
 mod answer;
+mod as_text;
 pub mod calendar;
 mod clock;
 pub mod config;

@@ -1,30 +1,34 @@
 //! Keeps one driver running: starts its worker, tells it what to look after, watches it, and starts it again whatever
 //! happened. It never gives up: these are alarms.
 
+mod caller;
+mod listen;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use onealert_plugin_api::{
     capability,
-    document::{Desired, Failure, Open, ToHost},
+    document::{Desired, Open},
 };
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
 };
 
 use crate::{
     DriverEvent, DriverState, DriverStatus, Enabled, Line, Timings,
     files::Files,
     now_ms,
-    process::{Said, Worker},
+    process::Worker,
     trust::{Standing, Trust},
 };
+pub(crate) use caller::Caller;
+use listen::listen;
 
 /// Lines of history kept for each driver.
 const LINES: usize = 200;
@@ -137,63 +141,6 @@ impl Guard {
     /// A way to call the driver that outlives any lock on the guards.
     pub fn caller(&self) -> Caller {
         Caller { shared: self.shared.clone(), id: self.status().id }
-    }
-}
-
-/// Calls one driver.
-pub(crate) struct Caller {
-    shared: Arc<Shared>,
-    id: String,
-}
-
-impl Caller {
-    /// Calls the driver. With an activation the call is sent once more if the worker ended under it.
-    pub async fn call(
-        &self,
-        op: &str,
-        activation: Option<String>,
-        deadline: Duration,
-        body: Value,
-    ) -> Result<Value, Failure> {
-        let until = Instant::now() + deadline;
-        let grace = self.shared.around.timings.grace;
-        let mut again = activation.is_some();
-        loop {
-            let worker = self.worker(until).await?;
-            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match worker.call(op, activation.clone(), left, grace, body.clone()).await {
-                // A worker that is being replaced has done nothing of what it refuses.
-                Err(failure)
-                    if Instant::now() < until
-                        && (failure.code == "stopping" || (failure.code == "restarted" && again)) =>
-                {
-                    again &= failure.code == "stopping";
-                    // The worker that ended is still the current one until the guard has noticed.
-                    let mut current = self.shared.current.subscribe();
-                    let gone =
-                        |held: &Option<Arc<Worker>>| !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &worker));
-                    let _ = timeout(left, current.wait_for(gone)).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn worker(&self, until: Instant) -> Result<Arc<Worker>, Failure> {
-        let mut current = self.shared.current.subscribe();
-        if let Some(worker) = current.borrow().clone() {
-            return Ok(worker);
-        }
-        self.shared.needed.notify_one();
-        let there = timeout(until.saturating_duration_since(Instant::now()), current.wait_for(Option::is_some)).await;
-        match there {
-            Ok(Ok(worker)) => Ok(worker.clone().expect("waited until there is one")),
-            _ => {
-                let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let why = status.last_error.or(status.last_end).unwrap_or_else(|| "it is still starting".to_owned());
-                Err(Failure::new("not_running", format!("the driver {} is not running: {why}", self.id)))
-            }
-        }
     }
 }
 
@@ -442,52 +389,6 @@ async fn serve(
                 }
                 shared.change(|status| status.last_error = Some(why));
             }
-        }
-    }
-}
-
-/// Passes on what a worker says.
-async fn listen(
-    shared: Arc<Shared>,
-    id: String,
-    worker: std::sync::Weak<Worker>,
-    mut heard: mpsc::UnboundedReceiver<Said>,
-) {
-    while let Some(said) = heard.recv().await {
-        match said {
-            Said::Printed(line) => tracing::info!(driver = id, "{line}"),
-            Said::Document(ToHost::Log { level, message, fields }) => {
-                let fields = if fields.is_empty() { String::new() } else { format!(" {}", Value::from_iter(fields)) };
-                match level.as_str() {
-                    "error" => tracing::error!(driver = id, "{message}{fields}"),
-                    "warn" => tracing::warn!(driver = id, "{message}{fields}"),
-                    "info" => tracing::info!(driver = id, "{message}{fields}"),
-                    _ => tracing::debug!(driver = id, "{message}{fields}"),
-                }
-                if matches!(level.as_str(), "error" | "warn") {
-                    shared.note(true, message);
-                }
-            }
-            Said::Document(ToHost::Event(event)) => {
-                if let onealert_plugin_api::document::Event::Record(record) = &event {
-                    shared.note(false, format!("{}: {}, {}", record.subject, record.verdict, record.reason));
-                }
-                let _ = shared.around.events.send(DriverEvent::Event { id: id.clone(), event });
-            }
-            Said::Document(ToHost::Request { id: request, op, body }) => {
-                let (answer, answered) = oneshot::channel();
-                let _ = shared.around.events.send(DriverEvent::Request { id: id.clone(), op, body, answer });
-                let worker = worker.clone();
-                tokio::spawn(async move {
-                    let given_up = || Failure::new("refused", "the server gave no answer");
-                    let outcome =
-                        answered.await.unwrap_or_else(|_| onealert_plugin_api::document::Outcome::Err(given_up()));
-                    if let Some(worker) = worker.upgrade() {
-                        worker.answer(request, outcome);
-                    }
-                });
-            }
-            Said::Document(_) => {}
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use jiff::{ToSpan, civil};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::as_text::as_text;
 
 /// A date that is not written `YYYY-MM-DD`, or that no calendar has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,21 +141,6 @@ impl fmt::Display for TimeOfDay {
             second => write!(f, ":{second:02}"),
         }
     }
-}
-
-macro_rules! as_text {
-    ($name:ident) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
-        }
-    };
 }
 
 as_text!(Date);

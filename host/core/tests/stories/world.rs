@@ -1,21 +1,23 @@
 //! A few servers in memory, on a clock turned by hand: each story says what happens and when, and looks at who did what.
 
+mod content;
+mod look;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use onealert_core::{
-    activation::{Content, EndpointState, activation_id},
-    config::{OnTakeover, Priority},
-    effect::{Ended, HaltReason, Notice, Outcome, Output, Record, Refusal, Rehearsed, Ticket},
+    activation::{Content, EndpointState},
+    effect::{Ended, HaltReason, Notice, Output, Record, Refusal, Rehearsed, Ticket},
     event::{Input, LinkSeen, StopWhat},
-    ids::{ActivationId, EndpointId, EpochId, EventKey, Incarnation, NotificationId, ServerId},
+    ids::{ActivationId, Incarnation, ServerId},
     knowledge::Knowledge,
     node::{Identity, Node},
-    peer_message::{PeerMessage, Standing},
-    replicate::{Digests, Position},
+    peer_message::PeerMessage,
     time::{Mono, Now, Span, Wall},
     tuning::Tuning,
-    version::VersionSet,
 };
+
+pub use content::{bell, page, page_for, standing};
 
 pub const A: ServerId = ServerId(0xa);
 pub const B: ServerId = ServerId(0xb);
@@ -243,62 +245,6 @@ impl World {
         }
     }
 
-    /// Who delivered an activation to how many endpoints, in order.
-    pub fn deliveries(&self, id: ActivationId) -> Vec<(ServerId, u32, Vec<usize>)> {
-        let mut found = Vec::new();
-        for (_, server, did) in &self.did {
-            if let Did::Deliver { activation, attempt, endpoints, .. } = did
-                && *activation == id
-            {
-                found.push((*server, *attempt, endpoints.clone()));
-            }
-        }
-        found
-    }
-
-    /// How often each endpoint of an activation was reached.
-    pub fn reached(&self, content: &Content) -> Vec<usize> {
-        let mut times = vec![0; content.endpoints.len()];
-        for (_, _, did) in &self.did {
-            if let Did::Reached { activation, endpoint } = did
-                && *activation == content.id
-            {
-                times[*endpoint] += 1;
-            }
-        }
-        times
-    }
-
-    /// The records of an activation: which server, which attempt, how it ended.
-    pub fn records(&self, id: ActivationId) -> Vec<(ServerId, u32, Outcome)> {
-        let mut found = Vec::new();
-        for (_, server, did) in &self.did {
-            if let Did::Ended(record) = did
-                && record.content.id == id
-            {
-                assert_eq!(record.server, *server, "a server records what it did itself");
-                found.push((record.server, record.attempt, record.outcome));
-            }
-        }
-        found
-    }
-
-    /// When and how a ticket was answered.
-    pub fn answer(&self, ticket: u64) -> Option<(u64, Did)> {
-        let mine = |did: &Did| match did {
-            Did::Accepted { ticket: other, .. } | Did::Refused { ticket: other, .. } => *other == ticket,
-            _ => false,
-        };
-        let answers: Vec<_> = self.did.iter().filter(|(_, _, did)| mine(did)).collect();
-        assert!(answers.len() <= 1, "a ticket is answered once: {answers:?}");
-        answers.first().map(|(at, _, did)| (*at, did.clone()))
-    }
-
-    /// When a server first did something.
-    pub fn when(&self, id: ServerId, wanted: impl Fn(&Did) -> bool) -> Option<u64> {
-        self.did.iter().find(|(_, server, did)| *server == id && wanted(did)).map(|(at, _, _)| *at)
-    }
-
     /// A message as if it came from the mesh.
     pub fn say(&mut self, from: ServerId, to: ServerId, message: PeerMessage) {
         self.feed(to, Input::Message { from, message });
@@ -420,56 +366,5 @@ impl World {
     pub fn now_at(&self, id: ServerId) -> Now {
         // An hour of monotonic time has passed before the story, so that nothing rests on it starting at 0.
         Now { mono: Mono(self.now) + HOUR, wall: Wall(MORNING + self.now as i64 / 1000 + self.servers[&id].ahead) }
-    }
-}
-
-/// A page to `endpoints` endpoints for the group A, B, C.
-pub fn page(name: &str, endpoints: usize) -> Content {
-    page_for(name, endpoints, &[A, B, C])
-}
-
-pub fn page_for(name: &str, endpoints: usize, group: &[ServerId]) -> Content {
-    let (key, notification) = (EventKey::from(name), NotificationId::from("lockdown"));
-    Content {
-        id: activation_id(&key, &notification),
-        key,
-        notification,
-        name: name.to_owned(),
-        priority: Priority::Page,
-        group: group.to_vec(),
-        endpoints: (0..endpoints).map(|index| EndpointId(format!("speaker-{index}"))).collect(),
-        needs: Default::default(),
-        accepted: Wall(MORNING),
-        due: None,
-        expires: None,
-        on_takeover: OnTakeover::Replay,
-        payload: "{}".into(),
-        drill: None,
-    }
-}
-
-/// A bell due `due` milliseconds after the story began, with the late limit of bells.
-pub fn bell(name: &str, endpoints: usize, due: i64) -> Content {
-    let due = Wall(MORNING + due);
-    Content { due: Some(due), expires: Some(due + Span::secs(30)), accepted: due, ..page(name, endpoints) }
-}
-
-pub fn standing() -> Standing {
-    let version = semver::Version::new(0, 1, 0);
-    Standing {
-        position: Position { epoch: EpochId(7), lsn: 12, digests: Digests::default() },
-        newest_epoch: EpochId(7),
-        versions: VersionSet {
-            product: version.clone(),
-            schema: 1,
-            protocol: 1,
-            platform: "x86_64-linux-gnu".to_owned(),
-            plugin_api: version,
-            drivers: BTreeMap::new(),
-        },
-        started: Wall(MORNING),
-        status: String::new(),
-        generation: Default::default(),
-        health: Default::default(),
     }
 }
