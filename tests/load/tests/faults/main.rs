@@ -16,8 +16,14 @@ const PER_SECOND: u32 = 10;
 
 /// How long a load lasts before and after what happens.
 fn stretch() -> Duration {
-    let seconds = std::env::var("ONEALERT_LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let seconds = std::env::var("ONEALERT_LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
     Duration::from_secs(seconds) / 2
+}
+
+/// Servers that give each other twice the usual time: what this machine's own disk delays now and then is not the fault that a
+/// test is about, and would be a repetition that nothing explains.
+fn unhurried() -> FleetOptions {
+    FleetOptions { heartbeat_ms: 500, ..FleetOptions::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +63,7 @@ async fn three_servers_are_upgraded_one_after_the_other_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_killed_under_load() {
-    let mut site = Site::start(FleetOptions::default()).await;
+    let mut site = Site::start(unhurried()).await;
     let load = site.load("kill", PER_SECOND);
     sleep(stretch()).await;
     let from = Instant::now();
@@ -72,7 +78,7 @@ async fn the_owner_is_killed_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_paused_under_load_and_wakes() {
-    let site = Site::start(FleetOptions::default()).await;
+    let site = Site::start(unhurried()).await;
     let load = site.load("pause", PER_SECOND);
     sleep(stretch()).await;
     let from = Instant::now();
@@ -91,7 +97,7 @@ async fn the_owners_cable_is_pulled_under_load_and_put_back() {
         println!("SKIPPED the_owners_cable_is_pulled_under_load_and_put_back: needs {missing}");
         return;
     }
-    let site = Site::start(FleetOptions { cables: true, ..FleetOptions::default() }).await;
+    let site = Site::start(FleetOptions { cables: true, ..unhurried() }).await;
     let load = site.load("cut", PER_SECOND);
     sleep(stretch()).await;
     let lan = site.fleet.lan.as_ref().expect("made with cables");
