@@ -217,7 +217,7 @@ pub fn in_seconds(seconds: i64) -> i64 {
 
 /// This moment, in milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the stories ask here")]
-pub fn now() -> i64 {
+fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64
 }
 
@@ -227,7 +227,8 @@ pub async fn until(due: i64, ahead_ms: i64) {
     tokio::time::sleep(Duration::from_millis(wait.max(0).unsigned_abs())).await;
 }
 
-fn time_of_day(at: i64) -> String {
+/// A moment of this day as a schedule writes it, in UTC.
+pub fn time_of_day(at: i64) -> String {
     let second = at.div_euclid(1000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
