@@ -1,6 +1,8 @@
 //! What is remembered: which messages were seen and judged, which are gone, what runs, what waits. Arrivals, updates and
 //! cancellations are applied by when they were sent, not by when they came.
 
+mod forget;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Outcome, Rules, Verdict,
     bits::Bits,
-    filter::{Found, Miss, Where},
+    filter::{Found, Miss},
     incident::Incident,
     vtec,
 };
@@ -20,12 +22,6 @@ use crate::wire::{Alert, Class, Message, MsgType, Reference, Status};
 
 /// A day: how long what is over is remembered at least.
 pub const DAY_MS: i64 = 86_400_000;
-/// Most messages remembered; those that ended first are forgotten first.
-const KNOWN: usize = 20_000;
-/// Most files remembered.
-const FILES: usize = 20_000;
-/// Most incidents of one trigger.
-const INCIDENTS: usize = 1_000;
 /// Most messages that wait for their time.
 const HELD: usize = 1_000;
 
@@ -285,7 +281,7 @@ impl Book {
         }
         let mut not_for = Bits::default();
         for trigger in triggers {
-            if is_elsewhere(alert, &trigger.rules)
+            if vtec::is_elsewhere(alert, &trigger.rules)
                 && let Some(slot) = self.slot(&trigger.key)
             {
                 not_for.put(slot, true);
@@ -380,56 +376,6 @@ impl Book {
         self.forget(now_ms);
         verdicts
     }
-
-    /// Drops what the server did not take before its time was over.
-    fn drop_late(&mut self, now_ms: i64) -> Vec<Verdict> {
-        let (late, wait): (VecDeque<Outgoing>, VecDeque<Outgoing>) =
-            std::mem::take(&mut self.outbox).into_iter().partition(|outgoing| outgoing.until_ms <= now_ms);
-        self.outbox = wait;
-        self.changed |= !late.is_empty();
-        late.into_iter()
-            .map(|outgoing| Verdict {
-                subject: outgoing.subject,
-                trigger: Some(outgoing.event.trigger),
-                outcome: Outcome::Expired,
-                reason: format!("its time was over before the server took it; it was offered {} times", outgoing.tries),
-                problems: Vec::new(),
-            })
-            .collect()
-    }
-
-    fn forget(&mut self, now_ms: i64) {
-        let before = self.known.len() + self.gone.len();
-        self.known.retain(|_, known| known.keep_ms > now_ms);
-        self.gone.retain(|_, gone| gone.keep_ms > now_ms);
-        for list in self.incidents.values_mut() {
-            list.retain(|incident| incident.running || incident.ends_ms.max(incident.head_ms) + DAY_MS > now_ms);
-        }
-        self.changed |= before != self.known.len() + self.gone.len();
-    }
-
-    /// Keeps what is remembered within bounds, whatever a feed does.
-    fn bound(&mut self) {
-        fn trim<T>(map: &mut HashMap<String, T>, most: usize, keep: impl Fn(&T) -> i64) {
-            if map.len() <= most {
-                return;
-            }
-            let mut ends: Vec<i64> = map.values().map(&keep).collect();
-            let excess = map.len() - most;
-            ends.select_nth_unstable(excess);
-            let limit = ends[excess];
-            map.retain(|_, value| keep(value) > limit);
-        }
-        trim(&mut self.known, KNOWN, |known| known.keep_ms);
-        trim(&mut self.gone, 2 * KNOWN, |gone| gone.keep_ms);
-        for list in self.incidents.values_mut().filter(|list| list.len() > INCIDENTS) {
-            list.retain(|incident| incident.running);
-        }
-        while self.files.len() > FILES {
-            let oldest = self.files.iter().min_by_key(|(_, mark)| mark.seen_ms).map(|(path, _)| path.clone());
-            oldest.and_then(|path| self.files.remove(&path));
-        }
-    }
 }
 
 /// References that can be meant: a message speaks neither of itself nor of a later one.
@@ -437,14 +383,6 @@ fn sound_references(alert: &Alert, sent_ms: i64) -> Vec<Reference> {
     let own = |reference: &Reference| reference.identifier == alert.identifier && reference.sent_ms == Some(sent_ms);
     let sound = |reference: &&Reference| !own(reference) && reference.sent_ms.is_none_or(|earlier| earlier <= sent_ms);
     alert.references.iter().filter(sound).cloned().collect()
-}
-
-/// Whether a message about a hazard of the National Weather Service leaves this trigger's place out. One product becomes
-/// several messages, each for its part of the area, and all of them speak of the same predecessor.
-pub(super) fn is_elsewhere(alert: &Alert, rules: &Rules) -> bool {
-    !alert.infos.is_empty()
-        && alert.infos.iter().any(|info| !vtec::lines(info).is_empty())
-        && alert.infos.iter().all(|info| rules.place(info) == Where::Elsewhere)
 }
 
 fn verdict(message: &Message, trigger: Option<&str>, outcome: Outcome, reason: String) -> Verdict {

@@ -6,7 +6,7 @@ use onealert_plugin_api::document::{Action, TriggerEvent};
 
 use super::{
     Outcome, Verdict,
-    book::{Book, Case, DAY_MS, Outgoing, Trigger, is_elsewhere},
+    book::{Book, Case, DAY_MS, Outgoing, Trigger},
     filter::{CLOCK_MS, Condition, Found, Miss},
     incident::{self, Incident},
     text, vtec,
@@ -78,7 +78,7 @@ fn predecessors(book: &Book, case: &Case<'_>) -> Vec<usize> {
 
 /// A message that says that something is over.
 fn end(book: &mut Book, case: &Case<'_>, mut before: Vec<usize>) -> (Outcome, String) {
-    if is_elsewhere(case.alert, &case.trigger.rules) {
+    if vtec::is_elsewhere(case.alert, &case.trigger.rules) {
         return (Outcome::Filtered, "it ends the hazard elsewhere only".to_owned());
     }
     let over = vtec::ended(case.alert);

@@ -1,5 +1,6 @@
 //! The National Weather Service's own name for a hazard: one VTEC event may come in many messages with ever new identifiers.
 
+use super::{Rules, filter::Where};
 use crate::wire::{Alert, Info};
 
 /// One VTEC line.
@@ -51,6 +52,14 @@ pub fn events(alert: &Alert) -> Vec<String> {
 pub fn ended(alert: &Alert) -> Vec<String> {
     let year = alert.sent.as_ref().and_then(|sent| sent.text.get(..4)).unwrap_or_default();
     alert.infos.iter().flat_map(lines).filter(Vtec::ends).map(|line| format!("{}.{year}", line.event)).collect()
+}
+
+/// Whether a message about a hazard of the National Weather Service leaves this trigger's place out. One product becomes
+/// several messages, each for its part of the area, and all of them speak of the same predecessor.
+pub fn is_elsewhere(alert: &Alert, rules: &Rules) -> bool {
+    !alert.infos.is_empty()
+        && alert.infos.iter().any(|info| !lines(info).is_empty())
+        && alert.infos.iter().all(|info| rules.place(info) == Where::Elsewhere)
 }
 
 #[cfg(test)]
