@@ -29,9 +29,11 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_name() == "driver-state" {
             continue;
         }
-        if entry.file_type().expect("a kind").is_dir() {
+        let kind = entry.file_type().expect("a kind");
+        // What is neither, such as the socket of a server, is nothing that a copy of a machine has.
+        if kind.is_dir() {
             copy(&entry.path(), &target);
-        } else {
+        } else if kind.is_file() {
             fs::copy(entry.path(), target).expect("a copy");
         }
     }
