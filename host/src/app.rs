@@ -356,7 +356,9 @@ impl App {
         tokio::spawn(meet::open(hub.clone()));
         tokio::spawn(upkeep::run(hub.clone(), stopped.clone()));
         let answers = Arc::new(Answers(hub.clone()));
-        tokio::spawn(control::serve(answers.clone(), stopped.clone()));
+        if let Some(orders) = control::listen(&hub.settings.data) {
+            tokio::spawn(control::serve(answers.clone(), orders, stopped.clone()));
+        }
         let listening = Listening {
             mesh: mesh_address,
             http: http_address,

@@ -193,20 +193,27 @@ pub async fn order(data: &Path, order: &Order) -> Result<Outcome, ControlError> 
     answer.unwrap_or_else(|_| Err(no_answer("it is still at it".to_owned())))
 }
 
-/// Takes orders until the server stops.
-pub async fn serve(answers: Arc<Answers>, mut stop: watch::Receiver<bool>) {
-    let path = answers.0.settings.data.join(SOCKET);
+/// Where orders come in. To be called before the server says that it is ready: a command line that finds nobody here takes the
+/// server for stopped, and works on its files.
+pub fn listen(data: &Path) -> Option<UnixListener> {
+    let path = data.join(SOCKET);
     // Of a process that is gone: two servers on one folder are prevented by their ports.
     let _ = std::fs::remove_file(&path);
-    let bound = Way::to(&answers.0.settings.data).and_then(|way| UnixListener::bind(&way.path));
-    let listener = match bound {
-        Ok(listener) => listener,
+    match Way::to(data).and_then(|way| UnixListener::bind(&way.path)) {
+        Ok(listener) => {
+            let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
+            Some(listener)
+        }
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "the command line cannot give orders to this server");
-            return;
+            None
         }
-    };
-    let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
+    }
+}
+
+/// Takes orders until the server stops.
+pub async fn serve(answers: Arc<Answers>, listener: UnixListener, mut stop: watch::Receiver<bool>) {
+    let path = answers.0.settings.data.join(SOCKET);
     loop {
         tokio::select! {
             call = listener.accept() => if let Ok((stream, _)) = call {
