@@ -47,6 +47,7 @@ use crate::{
     life::Lives,
     locality::{self, Locality},
     meet,
+    occupancy::Occupancy,
     passwords::Passwords,
     records::Records,
     relay,
@@ -124,6 +125,7 @@ pub struct App {
     subscriber: Option<Arc<Subscriber>>,
     looping: tokio::task::JoinHandle<()>,
     serving: tokio::task::JoinHandle<()>,
+    _occupancy: Occupancy,
     /// Where it listens, for people.
     pub listening: Listening,
 }
@@ -158,7 +160,7 @@ impl App {
                 source: std::io::Error::other(error),
             })??
         };
-        let me = folder.me;
+        let (me, occupancy) = (folder.me, folder.occupancy);
         let local = Arc::new(folder.local);
         let boot = u64::from_be_bytes(crate::draw());
         let heartbeat = Duration::from_millis(settings.timing.heartbeat_ms);
@@ -370,7 +372,7 @@ impl App {
         };
         let serving = tokio::spawn(serve(answers, pages(&hub, http, https, &identity)?, stopped));
         hub.ready.store(true, Ordering::Release);
-        Ok(App { hub, stop, mesh, door, subscriber, looping, serving, listening })
+        Ok(App { hub, stop, mesh, door, subscriber, looping, serving, _occupancy: occupancy, listening })
     }
 
     /// Returns when the program is to be started anew in its place, because what is in the data folder is another server's

@@ -22,7 +22,9 @@ use onealert_store::{
 
 use crate::{
     life::{self, Followed, Wipe},
-    lock, passwords, product, retire,
+    lock,
+    occupancy::{self, Occupancy, Occupied},
+    passwords, product, retire,
     settings::Settings,
 };
 
@@ -40,6 +42,9 @@ pub enum InstallError {
     /// A database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody else works in the folder.
+    #[error(transparent)]
+    Occupied(#[from] Occupied),
     /// Key or certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -106,6 +111,8 @@ pub struct Folder {
     pub own_row: Server,
     /// The password of the first administrator, when it was drawn at this start.
     pub drawn_password: Option<String>,
+    /// No other process works in it while this is kept.
+    pub occupancy: Occupancy,
 }
 
 /// Opens the data folder, or installs a primary into an empty one.
@@ -113,7 +120,9 @@ pub struct Folder {
 /// # Errors
 /// A folder or file cannot be made or read; the text names it.
 pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, InstallError> {
-    let (path, local) = open_local(&settings.data)?;
+    let path = folder_at(&settings.data)?;
+    let occupancy = occupancy::occupy(&path)?;
+    let local = LocalStore::open(&path.join("local.db"))?;
     let keys = path.join("identity");
     let kept = life::kept(&local)?;
     if kept.life == Life::Inert && kept.wipe == Some(Wipe::Due) {
@@ -156,15 +165,20 @@ pub fn open(settings: &Settings, mesh: &str, web: &str) -> Result<Folder, Instal
         }
     }
     let (life, followed) = (kept.life, kept.followed);
-    Ok(Folder { path, local, store, identity, me, role, life, followed, own_row, drawn_password })
+    Ok(Folder { path, local, store, identity, me, role, life, followed, own_row, drawn_password, occupancy })
 }
 
-fn open_local(data: &Path) -> Result<(PathBuf, LocalStore), InstallError> {
+/// The data folder, made if it is not there.
+fn folder_at(data: &Path) -> Result<PathBuf, InstallError> {
     let folder = |path: &Path, source| InstallError::Folder { path: path.to_owned(), source };
     // Keys and password hashes lie in it: nobody else's business.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| folder(data, error))?;
     fs::set_permissions(data, fs::Permissions::from_mode(0o700)).map_err(|error| folder(data, error))?;
-    let path = fs::canonicalize(data).map_err(|error| folder(data, error))?;
+    fs::canonicalize(data).map_err(|error| folder(data, error))
+}
+
+fn open_local(data: &Path) -> Result<(PathBuf, LocalStore), InstallError> {
+    let path = folder_at(data)?;
     let local = LocalStore::open(&path.join("local.db"))?;
     Ok((path, local))
 }
@@ -337,7 +351,9 @@ pub fn backup(settings: &Settings, file: &Path, passphrase: Option<&str>) -> Res
 /// The folder is taken, the file is not a whole backup, or its key is locked and the passphrase does not open it; the text
 /// says which.
 pub fn restore(settings: &Settings, file: &Path, passphrase: Option<&str>) -> Result<Position, InstallError> {
-    let (path, local) = open_local(&settings.data)?;
+    let path = folder_at(&settings.data)?;
+    let _occupancy = occupancy::occupy(&path)?;
+    let local = LocalStore::open(&path.join("local.db"))?;
     let keys = path.join("identity");
     if let Some(me) = local.identity()? {
         let kept = life::kept(&local)?;

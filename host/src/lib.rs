@@ -39,6 +39,7 @@ pub mod locality;
 pub mod lock;
 pub mod logging;
 pub mod meet;
+pub mod occupancy;
 pub mod passwords;
 pub mod payload;
 pub mod policy;
