@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use harness::{ADMIN, Fleet, wait_for};
+use harness::{ADMIN, Fleet, FleetOptions, Server, wait_for};
 use http_client::Method;
 use serde_json::json;
 
@@ -184,4 +184,22 @@ async fn a_primary_that_starts_alone_opens_with_a_warning() {
     }
     writable(&fleet, 0, "Alone").await;
     sync_log_says(&fleet, 0, "without having heard any secondary").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_a_data_folder_in_use_is_refused_whatever_its_ports_and_the_first_goes_on() {
+    let mut fleet = Fleet::start(FleetOptions { servers: 1, drivers: Vec::new(), ..FleetOptions::patient() }).await;
+    let data = fleet.folder().join("pa-1/data");
+    let config = format!("name = \"second\"\ndata = \"{}\"\n[listen]\nmesh = \"127.0.0.1:0\"\n", data.display());
+    let second = Server::new("second", &fleet.folder().join("second"), "127.0.0.1", &config, &[]);
+    let (status, out, said) = second.verdict(&["run"], &[]);
+    assert!(
+        status == Some(1) && said.contains("another OneAlert process works in this folder"),
+        "{status:?} {out}{said}"
+    );
+    writable(&fleet, 0, "Still").await;
+    // What died has nothing in its hands.
+    fleet.servers[0].kill();
+    fleet.servers[0].start();
+    writable(&fleet, 0, "Again").await;
 }
