@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicI32, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -21,7 +22,12 @@ use tokio::{
     },
     sync::watch,
     task::AbortHandle,
+    time::sleep,
 };
+
+/// How often a caller is looked for, before it counts as none of the servers.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The process of a server, 0 while it does not run.
 pub(crate) type ProcessCell = Arc<AtomicI32>;
@@ -86,11 +92,8 @@ impl Route {
             let Ok((caller, from)) = listener.accept().await else { continue };
             let route = self.clone();
             tokio::spawn(async move {
-                let from = tokio::task::spawn_blocking({
-                    let servers = route.servers.clone();
-                    move || whose(from, &servers)
-                });
-                route.carry(caller, from.await.ok().flatten()).await;
+                let from = caller_at(from, &route.servers).await;
+                route.carry(caller, from).await;
             });
         }
     }
@@ -131,6 +134,19 @@ async fn pass(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
             return;
         }
     }
+}
+
+/// Which of the servers called from this address. A call that is taken for a stranger's passes a cut, so that one look is not
+/// enough: the kernel shows its table piece by piece, and may leave out a socket while others come and go.
+async fn caller_at(from: SocketAddr, servers: &Arc<Vec<ProcessCell>>) -> Option<usize> {
+    for _ in 0..LOOKS {
+        let servers = servers.clone();
+        if let Ok(Some(server)) = tokio::task::spawn_blocking(move || whose(from, &servers)).await {
+            return Some(server);
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+    None
 }
 
 /// Which of the servers' processes has the other end of a connection that came from this address.
