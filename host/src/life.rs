@@ -1,7 +1,7 @@
 //! Where this server stands in its own life: kept in the server's own file, asked by everything that may or may not be done.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -151,6 +151,7 @@ pub struct Lives {
     now: RwLock<Place>,
     followed: watch::Sender<Option<Followed>>,
     changed: watch::Sender<u64>,
+    retiring: Mutex<()>,
     /// Turns true when the program is to be started anew in its place.
     pub restart: watch::Sender<bool>,
 }
@@ -163,6 +164,7 @@ impl Lives {
             now: RwLock::new(Place { role, life, primary_heard: false }),
             followed: watch::Sender::new(followed),
             changed: watch::Sender::new(0),
+            retiring: Mutex::new(()),
             restart: watch::Sender::new(false),
         }
     }
@@ -178,6 +180,12 @@ impl Lives {
     /// Why not, for the person who asked.
     pub fn may(&self, deed: Deed) -> Result<(), Denial> {
         self.place().may(deed)
+    }
+
+    /// Held while this server is taken out of service, or gives up what it holds: several servers may tell it at once, and
+    /// the word of the second must not undo what followed from the first.
+    pub fn retiring(&self) -> MutexGuard<'_, ()> {
+        self.retiring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server's own file.

@@ -33,6 +33,7 @@ const HELD: [&str; 12] = [
 
 /// This server was told that it is deprovisioned, by the primary or by a server that has the primary's word.
 pub fn told(hub: &Hub, by: &str) {
+    let _retiring = hub.lives.retiring();
     if hub.place().life == Life::Inert {
         return;
     }
@@ -49,6 +50,7 @@ pub fn told(hub: &Hub, by: &str) {
 
 /// The licence leaves this server out, by its configuration or by the primary's word.
 pub fn unlicensed(hub: &Hub, by: &str) {
+    let _retiring = hub.lives.retiring();
     if hub.place().life != Life::Active {
         return;
     }
@@ -94,6 +96,7 @@ pub fn licensed(hub: &Hub) {
 
 /// The primary has every record: what is held goes, at the start that follows.
 pub fn nothing_left(hub: &Hub) {
+    let _retiring = hub.lives.retiring();
     let kept = life::kept(hub.lives.local());
     if hub.place().life != Life::Inert || !kept.is_ok_and(|kept| kept.wipe == Some(Wipe::Pending)) {
         return;

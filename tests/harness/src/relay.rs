@@ -92,10 +92,24 @@ impl Route {
             let Ok((caller, from)) = listener.accept().await else { continue };
             let route = self.clone();
             tokio::spawn(async move {
-                let from = caller_at(from, &route.servers).await;
+                let from = route.caller(&caller, from).await;
                 route.carry(caller, from).await;
             });
         }
+    }
+
+    /// Which of the servers called. A call that is taken for a stranger's passes a cut, so that one look is not enough: the
+    /// kernel shows its table piece by piece, and may leave out a socket while others come and go.
+    async fn caller(&self, call: &TcpStream, from: SocketAddr) -> Option<usize> {
+        let (SocketAddr::V4(from), Ok(SocketAddr::V4(to))) = (from, call.local_addr()) else { return None };
+        for _ in 0..LOOKS {
+            let servers = self.servers.clone();
+            if let Ok(Some(server)) = tokio::task::spawn_blocking(move || whose(from, to, &servers)).await {
+                return Some(server);
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+        None
     }
 
     /// Carries bytes both ways until one side ends, or a cut has come and gone. `from` is nobody for a program that is no
@@ -136,23 +150,9 @@ async fn pass(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
     }
 }
 
-/// Which of the servers called from this address. A call that is taken for a stranger's passes a cut, so that one look is not
-/// enough: the kernel shows its table piece by piece, and may leave out a socket while others come and go.
-async fn caller_at(from: SocketAddr, servers: &Arc<Vec<ProcessCell>>) -> Option<usize> {
-    for _ in 0..LOOKS {
-        let servers = servers.clone();
-        if let Ok(Some(server)) = tokio::task::spawn_blocking(move || whose(from, &servers)).await {
-            return Some(server);
-        }
-        sleep(BETWEEN_LOOKS).await;
-    }
-    None
-}
-
-/// Which of the servers' processes has the other end of a connection that came from this address.
-fn whose(from: SocketAddr, servers: &[ProcessCell]) -> Option<usize> {
-    let SocketAddr::V4(from) = from else { return None };
-    let socket = format!("socket:[{}]", inode(from)?);
+/// Which of the servers' processes has the calling end of a connection between these addresses.
+fn whose(from: SocketAddrV4, to: SocketAddrV4, servers: &[ProcessCell]) -> Option<usize> {
+    let socket = format!("socket:[{}]", inode(from, to)?);
     servers.iter().position(|server| {
         let pid = server.load(Ordering::Acquire);
         let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
@@ -160,12 +160,51 @@ fn whose(from: SocketAddr, servers: &[ProcessCell]) -> Option<usize> {
     })
 }
 
-/// The number that the kernel knows the socket of a local address by.
-fn inode(address: SocketAddrV4) -> Option<u64> {
+/// The number that the kernel knows the calling socket by. Both addresses count: the kernel gives a port of the caller's out
+/// again for another destination, and lists a connection that has ended for a minute more.
+fn inode(from: SocketAddrV4, to: SocketAddrV4) -> Option<u64> {
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let wanted = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let [from, to] =
+        [from, to].map(|address| format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port()));
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        (*fields.get(1)? == wanted).then(|| fields.get(9)?.parse().ok())?
+        (*fields.get(1)? == from && *fields.get(2)? == to).then(|| fields.get(9)?.parse().ok())?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    async fn call(from: SocketAddr, to: &TcpListener) -> (TcpStream, TcpStream) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("a port may be taken again");
+        socket.bind(from).expect("the port is free for another destination");
+        let (called, taken) = tokio::join!(socket.connect(to.local_addr().expect("an address")), to.accept());
+        (called.expect("a connection"), taken.expect("a connection").0)
+    }
+
+    /// Seen as a cut server that reached the others: its call came from a port that a connection of before still stood in the
+    /// kernel's table with.
+    #[tokio::test]
+    async fn a_caller_is_known_though_its_port_has_called_somebody_else_just_before() {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (before, relay) = (listen().await.expect("a port"), listen().await.expect("a port"));
+        let me: ProcessCell = Arc::new(AtomicI32::new(std::process::id() as i32));
+        // Which of the two stands first in the table is the kernel's choice.
+        for _ in 0..20 {
+            let free = listen().await.expect("a port").local_addr().expect("an address");
+            let (first, end) = call(free, &before).await;
+            // The side that closes first is the one that is remembered.
+            drop(first);
+            drop(end);
+            let (_call, taken) = call(free, &relay).await;
+            let (SocketAddr::V4(from), Ok(SocketAddr::V4(to))) = (free, taken.local_addr()) else { panic!("IPv4") };
+            assert_eq!(whose(from, to, std::slice::from_ref(&me)), Some(0), "{from}");
+        }
+    }
 }

@@ -38,6 +38,8 @@ async fn a_server_that_is_there_is_told_at_once_falls_silent_gives_up_what_it_ho
     })
     .await;
     balancer_is_told(&site.fleet, 2, 503, "Secondary Deprovisioned").await;
+    // Primary and secondary both told it; it was away from the balancer once for all that.
+    assert_eq!(site.fleet.servers[2].log().matches("starting anew: ").count(), 1);
 
     // The others go on without it; its history keeps its name.
     let next = site.send(1).await;

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 pub const STATUS: &str = "/SA-Announce/RevolutionStatus";
 /// A page that every server shows whatever its state.
 pub const PAGE: &str = "/login";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Who looks for the first answer of another server does not wait for one that hangs.
 const GLANCE: Duration = Duration::from_millis(500);
 

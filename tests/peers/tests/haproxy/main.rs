@@ -164,10 +164,14 @@ async fn deprovisioned(file: &str) -> Site {
     if file == "recommended.cfg" {
         site.server_is("s2_https", "DOWN").await;
     }
-    // It has started anew without what it held by then, and stays out.
+    // It starts anew without what it held, and stays out.
     let direct = format!("{}:8080", site.fleet.servers[1].address);
-    let (status, line) = balancer::said(&direct).await.expect("it still answers the balancer");
-    assert_eq!((status, line.as_str()), (503, "Secondary Deprovisioned\n"));
+    harness::wait_for("an answer of the server that starts anew", balancer::PATIENCE, || async {
+        let (status, line) = balancer::said(&direct).await.ok()?;
+        assert_eq!((status, line.as_str()), (503, "Secondary Deprovisioned\n"));
+        Some(())
+    })
+    .await;
     let (asked, failed) = caller.stop();
     println!("{file}: a deprovisioned server is out after {:.2} s", took.as_secs_f64());
     assert!(asked > 0 && failed.is_empty(), "{failed:?}");
