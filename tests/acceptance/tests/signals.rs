@@ -3,12 +3,11 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     os::unix::net::UnixStream,
     time::Duration,
 };
 
-use harness::{PASSWORD, Server, wait_for};
+use harness::{Addresses, PASSWORD, Server, wait_for};
 use tempfile::TempDir;
 
 /// Nothing takes this long on a machine that also builds; what has not happened by then does not.
@@ -16,13 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The bit of SIGTERM in the mask of signals that a process catches.
 const SIGTERM_BIT: u64 = 1 << 14;
 
-/// A server alone, at an address that no other test has: `of` tells those of this file apart.
-fn server(folder: &TempDir, of: u32) -> Server {
-    let number = std::process::id() % 60_000;
-    let prefix = format!("127.{}.{}", 9 + number / 250, 1 + number % 250);
-    let mut all = (1..120).map(|last| format!("{prefix}.{}", 2 * last + of));
-    let address = all.find(|address| TcpListener::bind(format!("{address}:7400")).is_ok());
-    let address = address.expect("an address that nobody uses");
+/// A server alone.
+fn server(folder: &TempDir, addresses: &Addresses) -> Server {
+    let address = format!("{}.1", addresses.prefix());
     let config = format!(
         "name = \"alone\"\ndata = \"data\"\n[listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\n\
          https = \"{address}:8443\"\n"
@@ -49,7 +44,8 @@ async fn ends_well(server: &mut Server, when: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_while_it_starts_ends_well_whenever_that_is() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = server(&folder, 0);
+    let addresses = Addresses::claim();
+    let mut server = server(&folder, &addresses);
     for step in 0..50 {
         let after = Duration::from_millis(step * 20);
         let said = server.begin();
@@ -65,7 +61,8 @@ async fn a_server_that_is_asked_to_end_while_it_starts_ends_well_whenever_that_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_asked_to_end_while_it_starts_anew_does_not_go_on_as_what_it_becomes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = server(&folder, 1);
+    let addresses = Addresses::claim();
+    let mut server = server(&folder, &addresses);
     for step in 0..25 {
         let after = Duration::from_millis(step * 40);
         server.start();

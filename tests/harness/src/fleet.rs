@@ -2,15 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::{Api, Lan, Network, Server, library, wait_for};
+use crate::{Addresses, Api, Lan, Network, Server, library, wait_for};
 
 /// The first administrator of every fleet.
 pub const ADMIN: &str = "admin";
@@ -73,6 +71,8 @@ pub struct Fleet {
     options: FleetOptions,
     /// The first three numbers of the servers' addresses.
     prefix: String,
+    /// Keeps other tests off them.
+    _addresses: Addresses,
     folder: TempDir,
 }
 
@@ -86,9 +86,11 @@ impl Fleet {
             put_driver(&drivers, &library(package));
         }
         let lan = options.cables.then(|| Lan::new(options.servers));
-        let prefix = lan.as_ref().map_or_else(free_prefix, |lan| lan.network().to_owned());
+        let addresses = Addresses::claim();
+        let prefix = lan.as_ref().map_or(addresses.prefix(), Lan::network).to_owned();
         let (count, severable) = (options.servers, options.severable);
-        let mut fleet = Fleet { servers: Vec::new(), lan, network: None, options, prefix, folder };
+        let mut fleet =
+            Fleet { servers: Vec::new(), lan, network: None, options, prefix, _addresses: addresses, folder };
         for _ in 0..count {
             fleet.add();
         }
@@ -219,17 +221,4 @@ pub fn put_driver(folder: &Path, library: &Path) {
     let unfinished = folder.join(format!(".{name}.tmp"));
     fs::copy(library, &unfinished).expect("copy the driver");
     fs::rename(&unfinished, folder.join(name)).expect("rename the driver");
-}
-
-/// The first three numbers of a loopback network that nobody on this machine uses.
-fn free_prefix() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number =
-            std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(101));
-        let prefix = format!("127.{}.{}", 16 + number / 250 % 200, 1 + number % 250);
-        if TcpListener::bind(format!("{prefix}.1:7400")).is_ok() {
-            return prefix;
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //! [`Network`] is what lies between the servers and can be cut; [`Lan`] gives each a cable that can be pulled; [`browser`] looks
 //! at their pages.
 
+mod addresses;
 mod api;
 pub mod browser;
 mod build;
@@ -13,6 +14,7 @@ mod lan;
 mod relay;
 mod server;
 
+pub use addresses::Addresses;
 pub use api::{Answer, Api};
 pub use build::{installer, library, onealert};
 pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD, put_driver};

@@ -3,6 +3,7 @@
 //! Quiet when green: a step prints one line, and what it said only when it failed. The last line counts the tests.
 
 mod report;
+mod targets;
 
 use std::{
     env,
@@ -12,10 +13,23 @@ use std::{
 };
 
 use report::Counts;
+use targets::Run;
 
 /// Debian packages of the programs that tests talk to.
 const PACKAGES: &[(&str, &str)] =
     &[("chromium", "chromium"), ("espeak-ng", "espeak-ng"), ("faketime", "faketime"), ("haproxy", "haproxy")];
+
+/// What cargo does before any test runs; the last one says which test programs it has built.
+const STEPS: &[(&str, &[&str])] = &[
+    ("formatting", &["fmt", "--all", "--check"]),
+    ("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+    ("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]),
+    ("programs and drivers", &["build", "--workspace", "--quiet"]),
+    ("test programs", &["test", "--workspace", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]),
+];
+const DOC_TESTS: &[&str] = &["test", "--workspace", "--doc", "--quiet", "--no-fail-fast"];
+/// Where the whole output of every test program is kept.
+const OUTPUT: &str = "target/verify";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -25,62 +39,86 @@ fn main() -> ExitCode {
     }
     install_peers();
     fetch_browser_packages();
-    let mut counts = Counts::default();
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let steps: &[(&str, &[&str])] = &[
-        ("formatting", &["fmt", "--all", "--check"]),
-        ("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
-        ("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]),
-        ("programs and drivers", &["build", "--workspace", "--quiet"]),
-        ("tests", &["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--show-output"]),
-    ];
-    for (name, arguments) in steps {
+    match verify() {
+        Ok(counts) => {
+            println!("{} passed, {} failed", counts.passed, counts.failed);
+            ExitCode::SUCCESS
+        }
+        Err(counts) => {
+            println!("{} passed, {} failed", counts.passed, counts.failed.max(1));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All of it; what the tests counted, as an error where something failed. That was printed then.
+fn verify() -> Result<Counts, Counts> {
+    let mut messages = String::new();
+    for (name, arguments) in STEPS {
         let started = Instant::now();
-        let mut command = Command::new(&cargo);
-        command.args(*arguments);
-        match *name {
-            "documentation" => command.env("RUSTDOCFLAGS", "-D warnings"),
-            // A panic says where it was; a backtrace through the runtime hides what a test says of its servers.
-            "tests" => command.env("RUST_BACKTRACE", "0"),
-            _ => &mut command,
-        };
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) => {
-                eprintln!("verify: {cargo} {}: {error}", arguments.join(" "));
-                return ExitCode::FAILURE;
-            }
-        };
-        let said = String::from_utf8_lossy(&output.stdout);
-        counts.read(&said);
-        println!("{:<22} {:>6.1} s  {}", name, started.elapsed().as_secs_f64(), word(&output));
-        for line in report::skipped(&said) {
+        let output = cargo(arguments).map_err(|error| {
+            println!("{error}");
+            Counts::default()
+        })?;
+        print_step(name, started, output.status.success());
+        messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            print!("{messages}{}", String::from_utf8_lossy(&output.stderr));
+            return Err(Counts::default());
+        }
+    }
+    tests(&messages)
+}
+
+/// The tests of all programs, then those in the documentation.
+fn tests(messages: &str) -> Result<Counts, Counts> {
+    let mut counts = Counts::default();
+    let started = Instant::now();
+    let mut runs = targets::run(targets::built(messages), Path::new(OUTPUT));
+    print_step("tests", started, runs.iter().all(|run| run.failure.is_none()));
+    let started = Instant::now();
+    let documented = match cargo(DOC_TESTS) {
+        Ok(output) => {
+            let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+            let failure = (!output.status.success()).then(|| format!("cargo {}", DOC_TESTS.join(" ")));
+            Run { said, failure }
+        }
+        Err(error) => Run { said: String::new(), failure: Some(error) },
+    };
+    print_step("tests in documentation", started, documented.failure.is_none());
+    runs.push(documented);
+    for run in &runs {
+        counts.read(&run.said);
+        for line in report::skipped(&run.said) {
             println!("    {line}");
         }
-        if !output.status.success() {
-            print_failure(&said, &String::from_utf8_lossy(&output.stderr));
-            println!("{} passed, {} failed", counts.passed, counts.failed.max(1));
-            return ExitCode::FAILURE;
-        }
     }
-    println!("{} passed, {} failed", counts.passed, counts.failed);
-    ExitCode::SUCCESS
+    let failed: Vec<(&Run, &String)> = runs.iter().filter_map(|run| Some((run, run.failure.as_ref()?))).collect();
+    if failed.is_empty() {
+        return Ok(counts);
+    }
+    for (_, failure) in &failed {
+        println!("failed: {failure}");
+    }
+    println!("all that the tests said is kept in {OUTPUT}");
+    for (run, failure) in failed {
+        report::print_failures(failure, &run.said);
+    }
+    Err(counts)
 }
 
-/// What a step said that failed: of tests those that failed, of everything else all.
-fn print_failure(said: &str, complained: &str) {
-    let failures = report::failures(said);
-    if failures.is_empty() {
-        print!("{said}");
+fn cargo(arguments: &[&str]) -> Result<Output, String> {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(&cargo);
+    command.args(arguments).env("RUST_BACKTRACE", "0");
+    if arguments[0] == "doc" {
+        command.env("RUSTDOCFLAGS", "-D warnings");
     }
-    print!("{complained}");
-    for failure in failures {
-        failure.print();
-    }
+    command.output().map_err(|error| format!("{cargo} {}: {error}", arguments.join(" ")))
 }
 
-fn word(output: &Output) -> &'static str {
-    if output.status.success() { "ok" } else { "FAILED" }
+fn print_step(name: &str, started: Instant, well: bool) {
+    println!("{:<22} {:>6.1} s  {}", name, started.elapsed().as_secs_f64(), if well { "ok" } else { "FAILED" });
 }
 
 /// Installs the programs that tests talk to, where this user may; elsewhere the tests say that they skip.

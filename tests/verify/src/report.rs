@@ -36,14 +36,14 @@ pub fn skipped(text: &str) -> Vec<&str> {
 
 /// A test that failed, and what it said.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Failure<'a> {
-    pub test: &'a str,
+struct Failure<'a> {
+    test: &'a str,
     said: Vec<&'a str>,
 }
 
 impl Failure<'_> {
     /// Name, then the message with what surrounds it; the middle of a long one is left out.
-    pub fn print(&self) {
+    fn print(&self) {
         println!("---- {} ----", self.test);
         let (begin, end) = (self.said.len().min(LINES / 2), self.said.len().saturating_sub(LINES / 2));
         for line in &self.said[..begin] {
@@ -58,8 +58,18 @@ impl Failure<'_> {
     }
 }
 
+/// What a test program said that failed: its failed tests, or its last words where it came to no report.
+pub fn print_failures(failure: &str, said: &str) {
+    let found = failures(said);
+    if found.is_empty() {
+        let last: Vec<&str> = said.lines().collect();
+        Failure { test: failure, said: last[last.len().saturating_sub(LINES)..].to_vec() }.print();
+    }
+    found.iter().for_each(Failure::print);
+}
+
 /// The tests that failed. What successful ones said lies beside them in the runner's output and is left out.
-pub fn failures(text: &str) -> Vec<Failure<'_>> {
+fn failures(text: &str) -> Vec<Failure<'_>> {
     let mut found: Vec<Failure<'_>> = Vec::new();
     let mut among = false;
     for line in text.lines() {
