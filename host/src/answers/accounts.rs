@@ -44,7 +44,8 @@ pub(super) async fn change_password(answers: &Answers, by: Actor, old: Password,
         return Err(Problem::invalid(vec![FieldProblem::new("/new", lacks)]));
     }
     let password_hash = hub.passwords.make(new.reveal()).await.ok_or_else(Problem::internal)?;
+    let expected = configure::as_it_is(Table::Users, row.id.as_str(), &row);
     let changed = User { password_hash, ..row };
     let change = Change::put(Table::Users, changed.id.as_str(), &changed);
-    configure::write(answers, by, "changed the own password", vec![change], Vec::new()).await
+    configure::write(answers, by, "changed the own password", vec![change], vec![expected]).await
 }

@@ -169,20 +169,25 @@ pub(super) async fn delete_endpoint(answers: &Answers, by: Actor, id: EndpointId
     answers.must_configure()?;
     let config = answers.0.config();
     let present = config.endpoints.get(&id).ok_or_else(|| Problem::not_found("endpoint", &id))?;
-    let expected = expect(Table::Endpoints, id.as_str(), "endpoint", Some(present), &seen)?;
-    let mut changes = without(&config, |row| row.endpoints.retain(|used| *used != id));
+    let mut expected = expect(Table::Endpoints, id.as_str(), "endpoint", Some(present), &seen)?;
+    let mut changes = without(&config, &mut expected, |row| row.endpoints.retain(|used| *used != id));
     changes.push(Change::delete(Table::Endpoints, id.as_str()));
     write(answers, by, format!("deleted endpoint {:?}", present.name), changes, expected).await
 }
 
-/// The notifications that `take` changes, as changes.
-fn without(config: &Config, take: impl Fn(&mut Notification)) -> Vec<Change> {
-    let changed = |row: &Notification| {
+/// The notifications that `take` changes, as changes. Each is expected as it was looked at: a change of it at the same moment
+/// is not overwritten.
+fn without(config: &Config, expected: &mut Vec<Expected>, take: impl Fn(&mut Notification)) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for row in config.notifications.values() {
         let mut changed = row.clone();
         take(&mut changed);
-        (changed != *row).then(|| Change::put(Table::Notifications, row.id.as_str(), &changed))
-    };
-    config.notifications.values().filter_map(changed).collect()
+        if changed != *row {
+            expected.push(as_it_is(Table::Notifications, row.id.as_str(), row));
+            changes.push(Change::put(Table::Notifications, row.id.as_str(), &changed));
+        }
+    }
+    changes
 }
 
 pub(super) fn triggers(hub: &Hub) -> Vec<Listed<Trigger>> {
@@ -250,8 +255,8 @@ pub(super) async fn delete_trigger(answers: &Answers, by: Actor, id: TriggerId, 
     answers.must_configure()?;
     let config = answers.0.config();
     let present = config.triggers.get(&id).ok_or_else(|| Problem::not_found("trigger", &id))?;
-    let expected = expect(Table::Triggers, id.as_str(), "trigger", Some(present), &seen)?;
-    let mut changes = without(&config, |row| row.triggers.retain(|used| *used != id));
+    let mut expected = expect(Table::Triggers, id.as_str(), "trigger", Some(present), &seen)?;
+    let mut changes = without(&config, &mut expected, |row| row.triggers.retain(|used| *used != id));
     changes.push(Change::delete(Table::Triggers, id.as_str()));
     write(answers, by, format!("deleted trigger {:?}", present.name), changes, expected).await
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use onealert_core::{
-    config::{Change, Config, Driver, Table},
+    config::{Change, Config, Driver, Table, canonical},
     ids::DriverId,
 };
 use onealert_drivers::{Found, Verdict};
@@ -12,6 +12,7 @@ use onealert_plugin_api::{
     document::{Description, HttpRequest, HttpResponse, Problem as Finding},
     schema,
 };
+use onealert_store::change::Expected;
 use onealert_web::{
     needs::{
         Actor, DeviceAnswer, DeviceRequest, DriverDetail, DriverOnServer, DriverView, Drivers, Expect, FieldProblem,
@@ -256,8 +257,9 @@ pub(super) async fn save(
 ) -> Result<(), Problem> {
     answers.must_configure()?;
     let hub = &answers.0;
-    let (settings, sha256, described) = check(hub, &id, settings).await?;
+    // Looked at before the driver is asked: the row is made from what was there then, and only that is overwritten.
     let config = hub.config();
+    let (settings, sha256, described) = check(hub, &id, settings).await?;
     let present = config.drivers.get(&id);
     let row = Driver {
         id: id.clone(),
@@ -268,20 +270,23 @@ pub(super) async fn save(
         settings,
     };
     let seen = if present.is_none() { Expect::Any } else { seen };
-    let expected = configure::expect(Table::Drivers, id.as_str(), "driver", present, &seen)?;
+    configure::expect(Table::Drivers, id.as_str(), "driver", present, &seen)?;
+    let expected = Expected { table: Table::Drivers, key: id.to_string(), row: present.map(canonical) };
     let what = format!("{} driver {id} {}", if row.enabled { "enabled" } else { "saved" }, row.version);
     let signature = trust::signature(&hub.drivers.found(), &config, &row.sha256);
     let changes = signature.into_iter().chain([Change::put(Table::Drivers, id.as_str(), &row)]).collect();
-    configure::write(answers, by, what, changes, expected).await
+    configure::write(answers, by, what, changes, vec![expected]).await
 }
 
 pub(super) async fn disable(answers: &Answers, by: Actor, id: DriverId) -> Result<(), Problem> {
     answers.must_configure()?;
     let config = answers.0.config();
     let row = config.drivers.get(&id).ok_or_else(|| Problem::not_found("driver", &id))?;
+    // As it was looked at: another version or other settings of the same moment are not overwritten.
+    let expected = configure::as_it_is(Table::Drivers, id.as_str(), row);
     let row = Driver { enabled: false, ..row.clone() };
     let change = Change::put(Table::Drivers, id.as_str(), &row);
-    configure::write(answers, by, format!("disabled driver {id}"), vec![change], Vec::new()).await
+    configure::write(answers, by, format!("disabled driver {id}"), vec![change], vec![expected]).await
 }
 
 pub(super) async fn http(hub: &Hub, id: DriverId, request: DeviceRequest) -> Result<DeviceAnswer, Problem> {
