@@ -2,7 +2,7 @@
 //! that matters passes through it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,7 +37,7 @@ pub type Look = Box<dyn FnOnce(&Node) + Send>;
 pub enum Happened {
     /// An activation is to be accepted.
     Trigger(Box<Content>, oneshot::Sender<Result<Taken, Refusal>>),
-    /// Running activations are to end; the answer says how many that concerned.
+    /// Running activations are to end; the answer says how many that concerned, once their stops are safe.
     End(Vec<Ending>, oneshot::Sender<u32>),
     /// A peer said something.
     Message(ServerId, Box<PeerMessage>),
@@ -150,14 +150,14 @@ impl Loop {
         answered.await.unwrap_or(Err(Refusal::Draining))
     }
 
-    /// Ends running activations; says how many that concerned.
+    /// Ends running activations, at once; what is returned waits until that is safe, and says how many it concerned.
     ///
     /// # Errors
     /// The server is stopping.
-    pub async fn end(&self, endings: Vec<Ending>) -> Result<u32, Stopping> {
+    pub fn end(&self, endings: Vec<Ending>) -> impl Future<Output = Result<u32, Stopping>> + use<> {
         let (answer, answered) = oneshot::channel();
         self.tell(Happened::End(endings, answer));
-        answered.await.map_err(|_| Stopping)
+        async { answered.await.map_err(|_| Stopping) }
     }
 
     /// Hands over what an event asks for, and waits until all of it is safe.
@@ -165,12 +165,14 @@ impl Loop {
     /// # Errors
     /// The first activation that was refused.
     pub async fn submit(&self, asked: Asked) -> Result<Vec<Taken>, Refusal> {
-        if !asked.endings.is_empty() {
-            self.end(asked.endings).await.map_err(|_| Refusal::Draining)?;
-        }
-        // All at once: one slow write must not hold up the others.
+        // All at once: one slow write must not hold up the others. What ends is told first.
+        let ended = (!asked.endings.is_empty()).then(|| self.end(asked.endings));
         let starts = asked.starts.into_iter().map(|content| self.trigger(content));
-        futures_util::future::join_all(starts).await.into_iter().collect()
+        let taken = futures_util::future::join_all(starts).await;
+        if let Some(ended) = ended {
+            ended.await.map_err(|_| Refusal::Draining)?;
+        }
+        taken.into_iter().collect()
     }
 
     /// Looks at the core's state.
@@ -201,19 +203,30 @@ pub struct Driver<W> {
     pulse: Arc<AtomicU64>,
     tickets: u64,
     triggers: BTreeMap<Ticket, oneshot::Sender<Result<Taken, Refusal>>>,
+    ends: Vec<End>,
+}
+
+/// Somebody who waits until what was ended is safely so: a stop that a power cut can undo is not answered.
+struct End {
+    /// The stops that the core has not answered.
+    left: BTreeSet<Ticket>,
+    /// How many activations they concern.
+    stopped: u32,
+    answer: oneshot::Sender<u32>,
 }
 
 impl<W: World> Driver<W> {
     /// A loop around a core that was restored from disk.
     pub fn new(node: Node, world: W, way_in: &Loop, events: mpsc::UnboundedReceiver<Happened>) -> Driver<W> {
         let (clock, pulse) = (way_in.clock, way_in.pulse.clone());
-        Driver { node, world, clock, events, pulse, tickets: 0, triggers: BTreeMap::new() }
+        Driver { node, world, clock, events, pulse, tickets: 0, triggers: BTreeMap::new(), ends: Vec::new() }
     }
 
     /// Runs until every way in is gone, or until it has drained.
     pub async fn run(mut self) {
         loop {
             self.pulse.store(self.clock.now().mono.0, Ordering::Relaxed);
+            self.answer_ends();
             if self.node.is_drained() {
                 // Ended in good order is not stuck: balancers are told 404 until the doors close, never 503.
                 self.pulse.store(u64::MAX, Ordering::Relaxed);
@@ -248,7 +261,7 @@ impl<W: World> Driver<W> {
                 Input::Trigger { ticket, content: *content }
             }
             Happened::End(endings, answer) => {
-                let _ = answer.send(self.end(&endings));
+                self.end(&endings, answer);
                 return;
             }
             Happened::Message(from, message) => Input::Message { from, message: *message },
@@ -273,12 +286,13 @@ impl<W: World> Driver<W> {
     }
 
     /// Stops what the endings name. An event is stopped even when nothing of it is known yet: it may arrive later.
-    fn end(&mut self, endings: &[Ending]) -> u32 {
+    fn end(&mut self, endings: &[Ending], answer: oneshot::Sender<u32>) {
         let running = |node: &Node, wanted: &dyn Fn(&Content) -> bool| -> Vec<ActivationId> {
             let known = node.activations().filter(|known| known.ended.is_none() && !known.stopped);
             known.filter(|known| wanted(&known.content)).map(|known| known.content.id).collect()
         };
-        let mut stopped = 0;
+        let index = self.ends.len();
+        self.ends.push(End { left: BTreeSet::new(), stopped: 0, answer });
         for ending in endings {
             let (count, stops) = match ending {
                 Ending::Event(key) => {
@@ -289,24 +303,33 @@ impl<W: World> Driver<W> {
                 Ending::Activation(id) => activations(running(&self.node, &|content| content.id == *id)),
                 Ending::All => activations(running(&self.node, &|_| true)),
             };
-            stopped += count as u32;
+            self.ends[index].stopped += count as u32;
             for what in stops {
                 let ticket = self.ticket();
+                self.ends[index].left.insert(ticket);
                 self.step(Input::Stop { ticket, what });
             }
         }
-        stopped
+    }
+
+    /// Answers those for whom nothing is left to become safe.
+    fn answer_ends(&mut self) {
+        for end in self.ends.extract_if(.., |end| end.left.is_empty()) {
+            let _ = end.answer.send(end.stopped);
+        }
     }
 
     fn step(&mut self, input: Input) {
         for output in self.node.step(self.clock.now(), input) {
             match output {
                 Output::Accepted { ticket, activation, degraded, duplicate } => {
+                    self.ends.iter_mut().for_each(|end| _ = end.left.remove(&ticket));
                     if let Some(answer) = self.triggers.remove(&ticket) {
                         let _ = answer.send(Ok(Taken { activation, degraded, duplicate }));
                     }
                 }
                 Output::Refused { ticket, reason } => {
+                    self.ends.iter_mut().for_each(|end| _ = end.left.remove(&ticket));
                     if let Some(answer) = self.triggers.remove(&ticket) {
                         let _ = answer.send(Err(reason));
                     }

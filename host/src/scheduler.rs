@@ -10,7 +10,7 @@ use onealert_core::{
     activation::Content,
     calendar::{Clockwork, Occurrence, Plan, Work, plans},
     config::Config,
-    ids::CalendarId,
+    ids::{CalendarId, EventKey},
     life::Deed,
     time::{Span, Wall},
 };
@@ -19,6 +19,7 @@ use onealert_web::needs::State;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    drive::Stopping,
     hub::Hub,
     intake::{self, Ending},
 };
@@ -45,10 +46,14 @@ pub async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
             warn_of_unknown_zones(&hub, &config, &ready, &mut warned);
             let Work { hand_over, withdraw } = clockwork.look(hub.clock.now(), &ready);
             let busy = !hand_over.is_empty();
-            take_back(&hub, withdraw).await;
+            let taken_back = take_back(&hub, withdraw);
             let tries = hand_over.into_iter().map(|occurrence| hand(&hub, &config, &ready, occurrence));
             for refused in join_all(tries).await.into_iter().flatten() {
                 clockwork.refused(&refused);
+            }
+            if let Some(taken_back) = taken_back {
+                // The loop is gone only when the server stops.
+                let _ = taken_back.await;
             }
             let mark = clockwork.mark();
             if mark != kept && (busy || mark < kept || mark > kept + KEEP) {
@@ -96,10 +101,10 @@ fn warm(hub: &Arc<Hub>, content: &Content) {
     });
 }
 
-/// Stops what was handed over and is no longer in its calendar.
-async fn take_back(hub: &Hub, keys: Vec<onealert_core::ids::EventKey>) {
+/// Stops what was handed over and is no longer in its calendar; what is returned waits until that is safe.
+fn take_back(hub: &Hub, keys: Vec<EventKey>) -> Option<impl Future<Output = Result<u32, Stopping>> + use<>> {
     if keys.is_empty() {
-        return;
+        return None;
     }
     let said: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
     hub.sync_log.push(
@@ -107,8 +112,7 @@ async fn take_back(hub: &Hub, keys: Vec<onealert_core::ids::EventKey>) {
         "scheduler",
         format!("taken out of the calendar before its moment: {}", said.join(", ")),
     );
-    // The loop is gone only when the server stops.
-    let _ = hub.way.end(keys.into_iter().map(Ending::Event).collect()).await;
+    Some(hub.way.end(keys.into_iter().map(Ending::Event).collect()))
 }
 
 fn kept(hub: &Hub) -> Result<Option<Wall>, StoreError> {

@@ -19,7 +19,8 @@ pub enum Input {
         /// What is to be sent.
         content: Content,
     },
-    /// Somebody stops every activation of an event key, or one activation. Answered by `Accepted` with the same ticket.
+    /// Somebody stops every activation of an event key, or one activation. It takes effect at once; answered with the same
+    /// ticket by `Accepted` when it is safe, or by `Refused` when nothing is known that it stops.
     Stop {
         /// Names the question in the answer.
         ticket: Ticket,

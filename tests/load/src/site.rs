@@ -112,13 +112,21 @@ impl Site {
 
     /// How often each of these was shown on each of its displays.
     pub fn count(&self, sent: &[Sent]) -> Count {
-        let shown = self.displays.iter().map(|display| {
-            let log = display.log();
-            let texts = log.iter().filter(|request| request.path == "/api/controls/screen-text/start");
-            texts.map(|request| (request.at.into(), text(&request.body))).collect::<Vec<_>>()
-        });
+        let shown = self.displays.iter().map(texts);
         Count::of(sent, &shown.collect::<Vec<_>>(), DISPLAYS)
     }
+
+    /// How often all displays together were told to show this text.
+    pub fn shown(&self, title: &str) -> usize {
+        self.displays.iter().flat_map(texts).filter(|(_, text)| text.contains(title)).count()
+    }
+}
+
+/// What a display was told to show, and when.
+fn texts(display: &AlgoSim) -> Vec<(tokio::time::Instant, String)> {
+    let log = display.log();
+    let texts = log.iter().filter(|request| request.path == "/api/controls/screen-text/start");
+    texts.map(|request| (request.at.into(), text(&request.body))).collect()
 }
 
 /// The text that a request shows.

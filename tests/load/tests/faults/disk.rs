@@ -28,13 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owners_disk_becomes_slow_under_load() {
     let mut site = Site::start(unhurried()).await;
-    let how_slow = site.fleet.folder().join("slow");
-    let preload = library("slow-disk").display().to_string();
-    let owner = &mut site.fleet.servers[0];
-    assert!(owner.stop(), "it stops in good order");
-    owner.set_environment("LD_PRELOAD", Some(&preload));
-    owner.set_environment("SLOW_DISK", Some(&how_slow.display().to_string()));
-    owner.start();
+    let how_slow = with_a_disk_that_can_be_slow(&mut site);
     site.fleet.in_step().await;
     site.displays_are_known(0).await;
     let load = site.load("slow", PER_SECOND);
@@ -47,6 +41,58 @@ async fn the_owners_disk_becomes_slow_under_load() {
     sleep(stretch()).await;
     let sent = load.end().await;
     bounded(&site.settle(&sent).await, &sent, fault);
+}
+
+/// Starts a server again with a disk that is slow while the file that is returned says so.
+fn with_a_disk_that_can_be_slow(site: &mut Site) -> PathBuf {
+    let how_slow = site.fleet.folder().join("slow");
+    let preload = library("slow-disk").display().to_string();
+    let server = &mut site.fleet.servers[0];
+    assert!(server.stop(), "it stops in good order");
+    server.set_environment("LD_PRELOAD", Some(&preload));
+    server.set_environment("SLOW_DISK", Some(&how_slow.display().to_string()));
+    server.start();
+    how_slow
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_answered_when_the_disk_has_it_and_a_server_that_dies_then_does_not_resume_the_alarm() {
+    let mut site = Site::start(FleetOptions { servers: 1, ..FleetOptions::patient() }).await;
+    let how_slow = with_a_disk_that_can_be_slow(&mut site);
+    site.displays_are_known(0).await;
+    let api = site.fleet.api(0);
+    let message = json!({"title": "Leave the building", "body": "", "hold_seconds": 600});
+    let alarm = json!({"id": "alarm", "name": "Alarm", "endpoints": ["display-0"], "message": message});
+    api.post("/api/v1/notifications", alarm).await;
+    let answer = api.post("/api/v1/notifications/alarm/send", json!({})).await;
+    let activation = answer["activations"][0].as_str().expect("it is accepted").to_owned();
+    wait_for("the display shows it", PATIENCE, || async {
+        let running = api.get("/api/v1/running").await;
+        running.as_array()?.iter().any(|row| row["reached"] == 1).then_some(())
+    })
+    .await;
+
+    fs::write(&how_slow, SLOW_MS).expect("a small file");
+    let asked = Instant::now();
+    api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
+    let took = asked.elapsed();
+    site.fleet.servers[0].kill();
+    fs::remove_file(&how_slow).expect("it was written");
+    println!("the stop was answered after {} ms", took.as_millis());
+    assert!(
+        took >= Duration::from_millis(SLOW_MS.parse().expect("a number")),
+        "answered before the disk had it: {took:?}"
+    );
+
+    site.fleet.servers[0].start();
+    wait_for("it has ended", PATIENCE, || async {
+        let sent = api.ask(Method::GET, "/api/v1/sent", None).await.ok()?.json;
+        let row = sent["rows"].as_array()?.iter().find(|row| row["activation"] == activation.as_str())?.clone();
+        assert_eq!(row["outcome"], "stopped", "{row}");
+        Some(())
+    })
+    .await;
+    assert_eq!(site.shown("Leave the building"), 1, "it is not shown again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
