@@ -11,10 +11,14 @@ use crate::{
     conflict,
     control::{self, Order, Outcome},
     install::{self, JoinWith},
-    product,
+    occupancy, product,
     promote::Candidate,
     settings::Settings,
 };
+
+/// How often, and after how long each time, a server that is just starting is asked again.
+const LOOKS_FOR_SERVER: u32 = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// An administrator's login.
 pub struct Login {
@@ -51,11 +55,26 @@ pub async fn join(
             settings.data.display()
         ));
     }
-    lines.push(match control::order(&settings.data, &Order::StartAnew).await {
-        Ok(_) => "the server that runs here starts anew as a secondary".to_owned(),
-        Err(_) => format!("now run: {}", next("run", config)),
+    lines.push(if start_anew(&settings.data).await {
+        "the server that runs here starts anew as a secondary".to_owned()
+    } else {
+        format!("now run: {}", next("run", config))
     });
     Ok(lines.join("\n"))
+}
+
+/// Has the server that runs on the folder start anew; one that is just starting is asked when it listens. Says whether one runs.
+async fn start_anew(data: &Path) -> bool {
+    for _ in 0..LOOKS_FOR_SERVER {
+        if control::order(data, &Order::StartAnew).await.is_ok() {
+            return true;
+        }
+        if occupancy::is_free(data) {
+            return false;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    false
 }
 
 /// Makes this server the primary: the one that runs, or the one that is stopped.

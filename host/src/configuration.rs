@@ -81,11 +81,18 @@ impl Configuration {
         &self.store
     }
 
-    /// Changes it: durable and visible to the next reader when this returns. Only the primary calls it.
+    /// Changes it: durable and visible to the next reader when this returns. Only the primary calls it. Once begun it is done
+    /// whole, also where the caller goes away meanwhile: what is in the database must not be missing in memory.
     ///
     /// # Errors
     /// A row is not of its table, somebody else was faster, or the database refused; nothing has changed then.
-    pub async fn commit(&self, commit: Commit) -> Result<Committed, ConfigurationError> {
+    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Committed, ConfigurationError> {
+        let own = self.clone();
+        let written = tokio::spawn(async move { own.write(commit).await });
+        written.await.unwrap_or_else(|error| Err(ConfigurationError::GivenUp(error.to_string())))
+    }
+
+    async fn write(&self, commit: Commit) -> Result<Committed, ConfigurationError> {
         let sealed = self.writing.lock().await;
         if *sealed {
             return Err(ConfigurationError::Sealed);
@@ -140,7 +147,16 @@ impl Configuration {
         Ok(())
     }
 
-    /// Reads everything again, after a snapshot replaced it or rows were repaired.
+    /// Reads everything again while nobody commits: what is read is not overtaken on its way into memory.
+    ///
+    /// # Errors
+    /// As [`Configuration::open`].
+    pub async fn reload_between_commits(&self) -> Result<(), ConfigurationError> {
+        let _writing = self.writing.lock().await;
+        tokio::task::block_in_place(|| self.reload())
+    }
+
+    /// Reads everything again, after a snapshot replaced it. For a server that takes no commits.
     ///
     /// # Errors
     /// As [`Configuration::open`].
@@ -161,4 +177,41 @@ fn read(store: &dyn ConfigStore) -> Result<Snapshot, ConfigurationError> {
     };
     let config = Config::from_rows(loaded.rows)?;
     Ok(Snapshot { config: Arc::new(config), position: loaded.position, lineage: Arc::new(loaded.epochs) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, time::Duration};
+
+    use onealert_core::{
+        config::{Setting, Table},
+        time::Wall,
+    };
+    use onealert_store::SqliteStore;
+
+    use super::*;
+
+    /// Nothing takes this long; what has not happened by then does not.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Seen as a primary whose pages and bells lacked a change that its database and every secondary had: the browser had gone
+    /// away while it was saved.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_is_known_here_also_when_whoever_saved_it_has_gone_away_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("config.db")).expect("a database");
+        store.install(EpochId(1)).expect("a generation begins");
+        let configuration = Arc::new(Configuration::open(Arc::new(store)).expect("it can be read"));
+        let mut changes = configuration.changes();
+        let setting = Setting { name: "a".to_owned(), value: "1".into() };
+        let commit = Commit::new(Wall(0), vec![Change::put(Table::Settings, "a", &setting)]);
+        {
+            let mut saving = pin!(configuration.commit(commit));
+            let begun = futures_util::poll!(saving.as_mut());
+            assert!(begun.is_pending(), "it is under way: {begun:?}");
+        }
+        let seen = tokio::time::timeout(PATIENCE, changes.wait_for(|position| position.lsn == 1));
+        assert!(seen.await.is_ok_and(|seen| seen.is_ok()), "stored: {:?}", configuration.store().position());
+        assert_eq!(configuration.config().settings.get("a").map(|kept| &kept.value), Some(&"1".into()));
+    }
 }

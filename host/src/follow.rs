@@ -357,7 +357,11 @@ pub async fn live(hub: Arc<Hub>, dirty: Arc<Notify>, mut stop: watch::Receiver<b
             owner: node.would_own(&order) == Some(me),
         });
         let Ok(duty) = duty.await else { return };
-        hub.standing.send_if_modified(|held| std::mem::replace(held, duty) != duty);
+        hub.standing.send_if_modified(|held| {
+            // A stop that has begun since the loop was asked is not taken back.
+            let duty = Duty { draining: duty.draining || held.draining, ..duty };
+            std::mem::replace(held, duty) != duty
+        });
         match crate::answers::live(&hub).await {
             Ok(live) => drop(hub.live.send_replace(Arc::new(live))),
             Err(_) => return,

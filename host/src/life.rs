@@ -220,6 +220,19 @@ impl Lives {
         self.begin(life);
     }
 
+    /// A primary has waited for its secondaries and takes configuration from here on, unless something else has become of it
+    /// meanwhile. On the disk the two are one.
+    pub fn opened(&self) -> bool {
+        let mut opened = false;
+        self.edit(|place| {
+            opened = place.life == Life::Opening;
+            if opened {
+                place.life = Life::Active;
+            }
+        });
+        opened
+    }
+
     /// This server is the primary from here on.
     pub fn promoted(&self) {
         self.followed.send_replace(None);
@@ -252,7 +265,10 @@ impl Lives {
 
     /// Remembers that the primary was heard at this moment.
     pub fn note_primary(&self) {
-        if let Err(error) = self.local.set(PRIMARY_HEARD, Some(&crate::clock::wall().0.to_string())) {
+        // The disk may take its time, and the loop may wait for this very thread.
+        let kept =
+            tokio::task::block_in_place(|| self.local.set(PRIMARY_HEARD, Some(&crate::clock::wall().0.to_string())));
+        if let Err(error) = kept {
             tracing::error!(%error, "when the primary was last heard could not be kept");
         }
     }

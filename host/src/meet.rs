@@ -19,7 +19,7 @@ use crate::{
     alerts::Noticed,
     conflict::{self, ConflictError},
     hub::{Hub, SyncState},
-    life::Followed,
+    life::{self, Followed},
     promote::{Candidate, PromoteError},
     replication::Subscribes,
 };
@@ -197,11 +197,10 @@ pub async fn open(hub: Arc<Hub>) {
         }
     };
     let opening = hub.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if hub.place().life != Life::Opening {
+    if !hub.lives.opened() {
         // It has met a later generation meanwhile.
         return;
     }
-    hub.lives.begin(Life::Active);
     match opened {
         Opened::AllHeard => {}
         Opened::SomeSilent => {
@@ -219,7 +218,8 @@ pub async fn open(hub: Arc<Hub>) {
     }
 }
 
-/// Makes this running server the primary.
+/// Makes this running server the primary. Once begun it is done whole, also where whoever asked for it goes away meanwhile: a
+/// server must not be left between two roles.
 ///
 /// # Errors
 /// Why not; nothing has changed then.
@@ -228,7 +228,17 @@ pub async fn promote_here(
     by: (String, String),
     request: PromoteRequest,
 ) -> Result<Promoted, PromoteError> {
-    let one = hub.promoting.lock().await;
+    let own = hub.clone();
+    let promoted = tokio::spawn(async move { promote_whole(&own, by, request).await });
+    promoted.await.unwrap_or_else(|error| Err(PromoteError::GivenUp(error.to_string())))
+}
+
+async fn promote_whole(
+    hub: &Arc<Hub>,
+    by: (String, String),
+    request: PromoteRequest,
+) -> Result<Promoted, PromoteError> {
+    let _one = hub.promoting.lock().await;
     let place = hub.place();
     place.may(onealert_core::life::Deed::BePromoted)?;
     // The copy must not move while it becomes the configuration itself.
@@ -249,14 +259,13 @@ pub async fn promote_here(
         by,
     };
     let promoted = candidate.promote(request).await;
-    drop(one);
     if let Err(error) = hub.configuration.reload() {
         tracing::error!(%error, "the configuration cannot be read");
     }
     match &promoted {
         Ok(done) => {
             hub.configuration.unseal().await;
-            hub.lives.promoted();
+            let interrupted = tokio::task::block_in_place(|| now_primary(hub, place.life));
             if let Some(subscriber) = &subscriber {
                 subscriber.stop();
             }
@@ -266,8 +275,8 @@ pub async fn promote_here(
             if let Some(publisher) = hub.publisher() {
                 publisher.reconsider();
             }
-            if place.life == Life::Restored {
-                // It held nothing for anybody; what it does not run is begun by a start.
+            if place.life == Life::Restored || interrupted {
+                // It held nothing for anybody, or had given up; what it does not run is begun by a start.
                 hub.lives.start_anew();
             }
         }
@@ -277,4 +286,18 @@ pub async fn promote_here(
         }
     }
     promoted
+}
+
+/// The promotion counts, whatever this server was told of itself while it went on; says whether it was told something.
+fn now_primary(hub: &Hub, before: Life) -> bool {
+    let _retiring = hub.lives.retiring();
+    let interrupted = hub.place().life != before;
+    if interrupted {
+        let kept = [life::keep_wipe(hub.lives.local(), None), life::keep(hub.lives.local(), Life::Active)];
+        for error in kept.into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "this server was promoted, and that could not be kept over what it was told before");
+        }
+    }
+    hub.lives.promoted();
+    interrupted
 }

@@ -37,6 +37,11 @@ pub fn occupy(folder: &Path) -> Result<Occupancy, Occupied> {
     occupy_within(folder, WITHIN)
 }
 
+/// Whether no process works in the folder.
+pub fn is_free(folder: &Path) -> bool {
+    occupy_within(folder, Duration::ZERO).is_ok()
+}
+
 #[expect(clippy::disallowed_methods, reason = "files are opened on a thread that may wait")]
 fn occupy_within(folder: &Path, within: Duration) -> Result<Occupancy, Occupied> {
     let file = match OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join("lock")) {

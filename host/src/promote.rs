@@ -71,6 +71,9 @@ pub enum PromoteError {
     /// Key or certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The task that promoted has ended.
+    #[error("the promotion was given up: {0}; look at the log, and repeat it")]
+    GivenUp(String),
 }
 
 /// The server that is to be promoted.
@@ -116,11 +119,16 @@ impl Candidate {
         let begun = blocking(move || store.promote(epoch, &commit)).await?;
         // From here on the store says who the primary is; what follows only has to agree with it, and is done again by the
         // next start if it is cut short here.
-        life::keep_role(&self.local, Role::Primary)?;
-        life::keep(&self.local, Life::Active)?;
-        life::keep_followed(&self.local, None)?;
         let lineage: Vec<Epoch> = lineage.into_iter().chain([begun.epoch]).collect();
-        self.local.see_lineage(&lineage)?;
+        let kept = [
+            life::keep_role(&self.local, Role::Primary),
+            life::keep(&self.local, Life::Active),
+            life::keep_followed(&self.local, None),
+            self.local.see_lineage(&lineage).map(drop),
+        ];
+        for error in kept.into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "this server is the primary, and that could not be kept in its own file; its next start does");
+        }
         promoted.generation = epoch.to_string();
         promoted.fork = begun.epoch.fork;
         let primary = Server { role: Role::Primary, ..row };

@@ -25,18 +25,20 @@ pub async fn run(mut events: mpsc::Receiver<MeshEvent>, way: Loop, hub: Arc<Hub>
                 way.tell(Happened::Message(from, Box::new(message)));
             }
             MeshEvent::Link { peer, seen } => way.tell(Happened::Link(peer, seen)),
-            MeshEvent::TurnedAway { peer, reason } => {
+            MeshEvent::TurnedAway { peer, reason, again } => {
                 let text = format!("server {peer} does not let this server in: {reason}");
                 // A server that has just started does not know yet who has joined; it is asked again.
                 let state = if reason == Admission::UnknownServer { State::Warning } else { State::Bad };
-                hub.sync_log.push(state, "mesh", text);
+                if !again {
+                    hub.sync_log.push(state, "mesh", text);
+                }
                 // Not when it is the peer that was removed: that is what our own list says.
                 let named = hub.config().servers.get(&peer).is_some_and(|row| !row.deprovisioned);
                 if reason == Admission::Deprovisioned && named {
                     retire::told(&hub, &format!("server {peer}"));
                 }
                 if reason == Admission::NotLicensed && named && !members::left_out(&hub.config(), peer) {
-                    retire::turned_away(&hub, &format!("server {peer}"));
+                    retire::turned_away(&hub, &format!("server {peer}"), again);
                 }
             }
         }

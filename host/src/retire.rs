@@ -33,6 +33,11 @@ const HELD: [&str; 12] = [
 
 /// This server was told that it is deprovisioned, by the primary or by a server that has the primary's word.
 pub fn told(hub: &Hub, by: &str) {
+    // The loop is told first, and must not wait for this very thread while the disk takes its time.
+    tokio::task::block_in_place(|| retire(hub, by));
+}
+
+fn retire(hub: &Hub, by: &str) {
     let _retiring = hub.lives.retiring();
     if hub.place().life == Life::Inert {
         return;
@@ -50,6 +55,10 @@ pub fn told(hub: &Hub, by: &str) {
 
 /// The licence leaves this server out, by its configuration or by the primary's word.
 pub fn unlicensed(hub: &Hub, by: &str) {
+    tokio::task::block_in_place(|| leave_out(hub, by));
+}
+
+fn leave_out(hub: &Hub, by: &str) {
     let _retiring = hub.lives.retiring();
     if hub.place().life != Life::Active {
         return;
@@ -63,12 +72,12 @@ pub fn unlicensed(hub: &Hub, by: &str) {
 
 /// Another server's configuration says that the licence leaves this one out. Its word counts where this server has no better
 /// one: it is not in step with its primary, or is a primary that was left behind and calls nobody.
-pub fn turned_away(hub: &Hub, by: &str) {
+pub fn turned_away(hub: &Hub, by: &str, again: bool) {
     match hub.place().life {
         Life::Active if hub.place().role == Role::Secondary && hub.sync_state.borrow().state != State::Ok => {
             unlicensed(hub, by);
         }
-        Life::Fenced { .. } => {
+        Life::Fenced { .. } if !again => {
             let text =
                 format!("not licensed, says {by}: this fenced server sends nothing more; join it to the primary");
             hub.way.tell(Happened::Retire);
@@ -81,6 +90,11 @@ pub fn turned_away(hub: &Hub, by: &str) {
 /// The primary hands its configuration to this server, and by that the licence does not leave it out: it comes into service
 /// as at a start.
 pub fn licensed(hub: &Hub) {
+    tokio::task::block_in_place(|| let_in(hub));
+}
+
+fn let_in(hub: &Hub) {
+    let _retiring = hub.lives.retiring();
     if hub.place().life == Life::Unlicensed && !members::left_out(&hub.config(), hub.server) {
         // Only kept: until the start this server stays out of service, since its core has retired.
         match life::keep(hub.lives.local(), Life::Active) {
@@ -96,6 +110,10 @@ pub fn licensed(hub: &Hub) {
 
 /// The primary has every record: what is held goes, at the start that follows.
 pub fn nothing_left(hub: &Hub) {
+    tokio::task::block_in_place(|| give_up(hub));
+}
+
+fn give_up(hub: &Hub) {
     let _retiring = hub.lives.retiring();
     let kept = life::kept(hub.lives.local());
     if hub.place().life != Life::Inert || !kept.is_ok_and(|kept| kept.wipe == Some(Wipe::Pending)) {

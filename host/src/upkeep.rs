@@ -91,7 +91,7 @@ async fn repair_primary(hub: &Arc<Hub>, position: &Position, tables: Vec<Table>)
             Ok(()) => say(hub, State::Warning, format!("the rows were repaired from {}", row.name)),
             Err(reason) => say(hub, State::Warning, format!("{} could not repair the rows: {reason}", row.name)),
         }
-        reload(hub);
+        reload(hub).await;
         if left.is_empty() {
             return;
         }
@@ -116,7 +116,7 @@ async fn repair_primary(hub: &Arc<Hub>, position: &Position, tables: Vec<Table>)
             ),
             Err(reason) => say(hub, State::Bad, format!("the {} could not be adopted: {reason}", table.nouns())),
         }
-        reload(hub);
+        reload(hub).await;
     }
 }
 
@@ -155,8 +155,8 @@ async fn repair_from(hub: &Arc<Hub>, from: PeerAddress, left: &mut BTreeSet<Tabl
     done
 }
 
-fn reload(hub: &Hub) {
-    if let Err(error) = hub.configuration.reload() {
+async fn reload(hub: &Hub) {
+    if let Err(error) = hub.configuration.reload_between_commits().await {
         say(hub, State::Bad, format!("the configuration cannot be read: {error}"));
     }
     if let Some(publisher) = hub.publisher() {

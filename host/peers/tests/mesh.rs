@@ -95,8 +95,10 @@ async fn a_deprovisioned_server_is_turned_away_while_connected_and_when_it_calls
     entries[1].deprovisioned = true;
     a.roster.set(entries);
     b.next("the link is closed", link(a.id, LinkSeen::Lost)).await;
-    let turned =
-        |event| (event == MeshEvent::TurnedAway { peer: ServerId(1), reason: Admission::Deprovisioned }).then_some(());
+    let turned = |event| {
+        (event == MeshEvent::TurnedAway { peer: ServerId(1), reason: Admission::Deprovisioned, again: false })
+            .then_some(())
+    };
     b.next("turned away", turned).await;
 }
 
@@ -108,8 +110,9 @@ async fn a_key_of_an_earlier_life_is_turned_away() {
     let mut b = Node::start(&site.servers[1], site.roster(), 2);
     a.mesh.set_peers(vec![b.address()]);
     b.mesh.set_peers(vec![a.address()]);
-    let turned =
-        |event| (event == MeshEvent::TurnedAway { peer: ServerId(1), reason: Admission::OtherKey }).then_some(());
+    let turned = |event| {
+        (event == MeshEvent::TurnedAway { peer: ServerId(1), reason: Admission::OtherKey, again: false }).then_some(())
+    };
     b.next("turned away", turned).await;
 }
 

@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many calls follow a loss with hardly a pause.
 const QUICK_CALLS: u32 = 6;
+/// After how many refusals for one reason it is told again.
+const TOLD_AGAIN: u32 = 5;
 
 /// What the reading side tells the task that owns the link.
 #[derive(Debug)]
@@ -81,7 +83,8 @@ struct Link {
     /// The peer that called us, and on which connection.
     inbound: Option<(u64, Life)>,
     seen: Option<LinkSeen>,
-    turned_away: Option<Admission>,
+    /// Why it was turned away last, and how often for that reason before.
+    turned_away: Option<(Admission, u32)>,
 }
 
 impl Link {
@@ -106,9 +109,17 @@ impl Link {
                     continue;
                 }
                 Err(DialError::TurnedAway(reason)) => {
-                    if self.turned_away.replace(reason) != Some(reason) {
+                    let times = match self.turned_away {
+                        Some((before, times)) if before == reason => times + 1,
+                        _ => 0,
+                    };
+                    self.turned_away = Some((reason, times));
+                    if times == 0 {
                         tracing::warn!(peer = self.shared.config.roster.called(self.peer.id), address = %self.peer.address, %reason, "turned away");
-                        self.shared.events.send(MeshEvent::TurnedAway { peer: self.peer.id, reason }).await.ok();
+                    }
+                    if times % TOLD_AGAIN == 0 {
+                        let event = MeshEvent::TurnedAway { peer: self.peer.id, reason, again: times > 0 };
+                        self.shared.events.send(event).await.ok();
                     }
                     self.tell(LinkSeen::Lost).await;
                 }

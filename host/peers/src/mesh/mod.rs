@@ -83,12 +83,15 @@ pub enum MeshEvent {
         /// What is seen.
         seen: LinkSeen,
     },
-    /// This server and a peer do not take each other for peers. Told once each time the reason changes.
+    /// This server and a peer do not take each other for peers. Told when the reason changes, and again now and then while it
+    /// lasts: what it means depends on what this server knows at the time.
     TurnedAway {
         /// Which peer.
         peer: ServerId,
         /// Why.
         reason: Admission,
+        /// It was told before.
+        again: bool,
     },
 }
 

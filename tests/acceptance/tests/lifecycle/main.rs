@@ -4,6 +4,7 @@
 mod copies;
 mod departure;
 mod farewell;
+mod impatient;
 mod publisher;
 mod rivals;
 mod set_back;
