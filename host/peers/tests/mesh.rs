@@ -95,11 +95,14 @@ async fn a_deprovisioned_server_is_turned_away_while_connected_and_when_it_calls
     entries[1].deprovisioned = true;
     a.roster.set(entries);
     b.next("the link is closed", link(a.id, LinkSeen::Lost)).await;
-    let turned = |event| {
-        (event == MeshEvent::TurnedAway { peer: ServerId(1), reason: Admission::Deprovisioned, again: false })
-            .then_some(())
-    };
-    b.next("turned away", turned).await;
+    // Told again while it lasts: who was told may not have known yet what it means.
+    for again in [false, true, true] {
+        let turned = |event| {
+            let reason = Admission::Deprovisioned;
+            (event == MeshEvent::TurnedAway { peer: ServerId(1), reason, again }).then_some(())
+        };
+        b.next("turned away", turned).await;
+    }
 }
 
 #[tokio::test]
