@@ -6,7 +6,8 @@ use std::sync::{Arc, atomic::Ordering};
 
 use common::{
     HEARTBEAT, Site,
-    sync::{Primary, Secondary, setting, settings, versions},
+    proxy::Proxy,
+    sync::{Primary, Secondary, SecondaryHost, setting, settings, versions},
 };
 use onealert_core::{
     ids::{EpochId, Incarnation, ServerId},
@@ -136,10 +137,59 @@ async fn a_copy_is_rebuilt_on_request_and_at_the_next_call_when_the_secondary_is
         secondary.subscriber.set_primary(None);
         common::sync::until("it has left", || primary.publisher.status().iter().all(|known| !known.connected)).await;
         primary.publisher.rebuild(ServerId(2));
+        // Meanwhile it takes good rows for another purpose: that builds nothing anew.
+        take_a_copy(&site, &primary, secondary.host.clone()).await;
         secondary.restart(primary.address())
     };
     secondary.next("rebuilt after its return", rebuilt).await;
     secondary.in_sync_at(6).await;
+}
+
+/// The second server takes what the primary has into another store.
+async fn take_a_copy(site: &Site, primary: &Primary, host: Arc<SecondaryHost>) {
+    let dir = TempDir::new().expect("folder");
+    let store = Arc::new(onealert_store::SqliteStore::open(&dir.path().join("config.db")).expect("store"));
+    let history = Arc::new(onealert_store::HistoryStore::open(&dir.path().join("history.db")).expect("history"));
+    let config = SubscriberConfig {
+        identity: site.servers[1].clone(),
+        roster: site.roster(),
+        store,
+        host,
+        activity: Arc::new(OwnRecords { server: ServerId(2), history }),
+        heartbeat: HEARTBEAT,
+    };
+    let (_subscriber, mut events) = Subscriber::take(config, primary.address(), None).expect("identity");
+    while !matches!(events.recv().await.expect("it runs"), SyncEvent::InSync { .. }) {}
+}
+
+#[tokio::test]
+async fn a_rebuild_whose_snapshot_is_cut_is_done_at_the_next_call_and_only_then_forgotten() {
+    let site = Site::of(2);
+    let primary = Primary::start(&site.servers[0], site.roster());
+    primary.commit(settings(20_000));
+    let proxy = Proxy::start(primary.address().address, 0).await;
+    let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", proxy.address());
+    secondary.in_sync_at(20_000).await;
+    proxy.cut_after(1 << 20);
+    assert!(primary.publisher.rebuild(ServerId(2)), "it is connected");
+    let cut = |event: &SyncEvent| matches!(event, SyncEvent::Disconnected { .. }).then_some(());
+    secondary.next("the cut", cut).await;
+    secondary.next("rebuilt all the same", |event| matches!(event, SyncEvent::Replaced { .. }).then_some(())).await;
+    // What was acknowledged after it was said after it.
+    let position = primary.commit(vec![setting("after", "1")]);
+    common::sync::until("the primary knows it", || {
+        primary.publisher.status().iter().any(|known| known.acknowledged.as_ref() == Some(&position))
+    })
+    .await;
+    secondary.in_sync_at(20_001).await;
+    secondary.subscriber.call_again();
+    secondary
+        .next("in step again", |event| match event {
+            SyncEvent::InSync { .. } => Some(()),
+            SyncEvent::SnapshotBegun { .. } => panic!("it was rebuilt once"),
+            _ => None,
+        })
+        .await;
 }
 
 #[tokio::test]

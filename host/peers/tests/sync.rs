@@ -3,15 +3,13 @@
 mod common;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use common::{
     PATIENCE, Site,
+    proxy::Proxy,
     sync::{Primary, Secondary, setting, settings, until},
 };
 use onealert_core::{
@@ -20,7 +18,7 @@ use onealert_core::{
     replicate::SyncAnswer,
 };
 use onealert_core::{ids::Incarnation, time::Wall};
-use onealert_peers::{PeerAddress, SyncEvent, files::FetchError, sync::PROTOCOL};
+use onealert_peers::{SyncEvent, files::FetchError, sync::PROTOCOL};
 use onealert_store::{
     ConfigStore,
     change::Commit,
@@ -28,10 +26,6 @@ use onealert_store::{
     local,
 };
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
 
 fn pair(site: &Site) -> (Primary, Secondary) {
     let primary = Primary::start(&site.servers[0], site.roster());
@@ -398,59 +392,4 @@ async fn a_file_that_nobody_waits_for_any_more_was_written_to_its_end() {
     primary.commit(vec![setting("after", "1")]);
     secondary.in_sync_at(1).await;
     tokio::time::timeout(Duration::from_secs(60), holds(false)).await.expect("nothing is left of it");
-}
-
-/// Passes bytes on, and cuts the first connection after `limit` bytes from the primary; never, if that is 0.
-struct Proxy {
-    address: String,
-    calls: Arc<AtomicU64>,
-    /// How many times the primary has sent something.
-    passed: Arc<AtomicU64>,
-}
-
-impl Proxy {
-    async fn start(primary: String, limit: u64) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound").to_string();
-        let proxy = Proxy { address, calls: Arc::default(), passed: Arc::default() };
-        let rest = Arc::new(AtomicU64::new(limit));
-        let (calls, passed) = (proxy.calls.clone(), proxy.passed.clone());
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                calls.fetch_add(1, Ordering::Relaxed);
-                let far = TcpStream::connect(&primary).await.expect("the primary runs");
-                tokio::spawn(pass(near, far, rest.clone(), passed.clone()));
-            }
-        });
-        proxy
-    }
-    fn address(&self) -> PeerAddress {
-        PeerAddress { id: ServerId(1), address: self.address.clone() }
-    }
-}
-
-async fn pass(near: TcpStream, far: TcpStream, rest: Arc<AtomicU64>, passed: Arc<AtomicU64>) {
-    let (mut near_in, mut near_out) = near.into_split();
-    let (mut far_in, mut far_out) = far.into_split();
-    let down = async {
-        let mut bytes = [0; 8192];
-        while let Ok(read @ 1..) = far_in.read(&mut bytes).await {
-            if near_out.write_all(&bytes[..read]).await.is_err() {
-                break;
-            }
-            passed.fetch_add(1, Ordering::Relaxed);
-            let before = rest.load(Ordering::Relaxed);
-            if before > 0 {
-                let now = before.saturating_sub(read as u64);
-                rest.store(now, Ordering::Relaxed);
-                if now == 0 {
-                    break;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = down => {}
-        _ = tokio::io::copy(&mut near_in, &mut far_out) => {}
-    }
 }

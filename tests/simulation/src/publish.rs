@@ -43,7 +43,8 @@ impl World {
                     }
                 }
             }
-            Up::Ack(_) | Up::Alive | Up::Credit(_) | Up::WantFile { .. } | Up::Activity(_) | Up::Follow(_) => {}
+            Up::Ack(_) | Up::Alive | Up::Credit(_) | Up::Replaced => {}
+            Up::WantFile { .. } | Up::Activity(_) | Up::Follow(_) => {}
         }
     }
 

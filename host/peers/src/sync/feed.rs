@@ -78,6 +78,12 @@ pub(crate) struct Feed {
     records_only: bool,
     /// The roster does not know it; an administrator's login let it in.
     pub admitted_by_login: bool,
+    /// It is the secondary's own following, and not a call to take something.
+    pub follows: bool,
+    /// The wish for a new copy that the snapshot under way fulfils.
+    rebuilding: Option<u64>,
+    /// The same of the snapshot that was sent to its end.
+    rebuilt: Option<u64>,
     heard: Instant,
 }
 
@@ -107,6 +113,9 @@ impl Feed {
             file_last: false,
             records_only: false,
             admitted_by_login: false,
+            follows: false,
+            rebuilding: None,
+            rebuilt: None,
             heard: Instant::now(),
         }
     }
@@ -155,7 +164,8 @@ impl Feed {
             tokio::select! {
                 biased;
                 Ok(()) = rebuilds.changed() => {
-                    if !mismatch && !self.records_only && self.shared.take_rebuild(self.caller.server) {
+                    let wish = self.wish();
+                    if wish.is_some() && wish != self.rebuilding && !mismatch && !self.records_only {
                         self.begin_snapshot().await?;
                     }
                 }
@@ -208,6 +218,12 @@ impl Feed {
             }
             Up::Credit(bytes) => {
                 self.credit = self.credit.saturating_add_unsigned(bytes);
+                Ok(())
+            }
+            Up::Replaced => {
+                if let Some(wish) = self.rebuilt.take() {
+                    self.shared.note_rebuilt(self.caller.server, wish);
+                }
                 Ok(())
             }
             Up::SnapshotFrom(cursor) => self.seek(cursor),
@@ -286,7 +302,14 @@ impl Feed {
         Ok(())
     }
 
+    /// The wish that this secondary builds its copy anew.
+    fn wish(&self) -> Option<u64> {
+        self.shared.rebuild_wanted(self.caller.server).filter(|_| self.follows)
+    }
+
     async fn begin_snapshot(&mut self) -> Result<(), End> {
+        // Looked at first: whatever is read after that fulfils it.
+        self.rebuilding = self.wish();
         let store = self.shared.config.store.clone();
         let (reader, header) = blocking(move || -> Result<_, StoreError> {
             let reader = store.snapshot()?;
@@ -321,6 +344,7 @@ impl Feed {
             None => {
                 self.streaming = Some(reader.header().position.lsn);
                 (self.snapshot_asked, self.dirty) = (false, true);
+                self.rebuilt = self.rebuilding;
                 self.send(&Down::SnapshotEnd).await
             }
         }

@@ -41,6 +41,8 @@ pub enum Up {
     Credit(u64),
     /// Send the snapshot from here on.
     SnapshotFrom(Cursor),
+    /// The snapshot that was sent is in place, durably.
+    Replaced,
     /// The log does not do, or a repair did not help: send a snapshot.
     WantSnapshot,
     /// What are the digests of this table's groups?

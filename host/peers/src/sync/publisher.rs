@@ -1,7 +1,7 @@
 //! The side that has the configuration: answers secondaries that call, and knows how far each of them is.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -124,11 +124,12 @@ pub(crate) struct Shared {
     pub commits: watch::Sender<u64>,
     /// Counts reasons to answer everybody anew.
     pub turns: watch::Sender<u64>,
-    /// Secondaries that are to get a snapshot.
-    pub rebuilds: watch::Sender<BTreeSet<ServerId>>,
+    /// Secondaries that are to get a snapshot, and which wish that is: it stands until the snapshot is in place there.
+    pub rebuilds: watch::Sender<BTreeMap<ServerId, u64>>,
     pub unknown: AtomicU64,
     subscribers: Mutex<BTreeMap<ServerId, Known>>,
     connections: AtomicU64,
+    wishes: AtomicU64,
 }
 
 struct Known {
@@ -150,6 +151,7 @@ impl Publisher {
             unknown: AtomicU64::new(0),
             subscribers: Mutex::default(),
             connections: AtomicU64::new(0),
+            wishes: AtomicU64::new(0),
         };
         Publisher { shared: Arc::new(shared) }
     }
@@ -164,12 +166,13 @@ impl Publisher {
         self.shared.turns.send_modify(|count| *count += 1);
     }
 
-    /// A secondary is to build its copy anew from a snapshot: at once when it is connected, else when it calls. Returns
-    /// whether it is connected.
+    /// A secondary is to build its copy anew from a snapshot: at once when it is connected, else when it calls, and again when
+    /// the connection breaks before the copy is in place. Returns whether it is connected.
     pub fn rebuild(&self, server: ServerId) -> bool {
         let connected = self.shared.lock().get(&server).is_some_and(|known| known.connected);
+        let wish = self.shared.wishes.fetch_add(1, Ordering::Relaxed);
         self.shared.rebuilds.send_modify(|wanted| {
-            wanted.insert(server);
+            wanted.insert(server, wish);
         });
         connected
     }
@@ -281,6 +284,7 @@ impl Shared {
             answer => {
                 let mut feed = Feed::new(self.clone(), caller.clone(), connection, sender, receiver, credit);
                 feed.admitted_by_login = by_login;
+                feed.follows = purpose == Purpose::Follow;
                 feed.run(answer).await
             }
         };
@@ -295,14 +299,20 @@ impl Shared {
         all.insert(server, known);
     }
 
-    /// Whether a secondary is to get a snapshot; asked once.
-    pub(crate) fn take_rebuild(&self, server: ServerId) -> bool {
-        let mut wanted = false;
+    /// The wish that a secondary builds its copy anew.
+    pub(crate) fn rebuild_wanted(&self, server: ServerId) -> Option<u64> {
+        self.rebuilds.borrow().get(&server).copied()
+    }
+
+    /// A copy that was wished for is in place. A later wish stands.
+    pub(crate) fn note_rebuilt(&self, server: ServerId, wish: u64) {
         self.rebuilds.send_if_modified(|all| {
-            wanted = all.remove(&server);
+            if all.get(&server) == Some(&wish) {
+                all.remove(&server);
+            }
+            // Nobody has to act on that.
             false
         });
-        wanted
     }
 
     pub(crate) fn note_ack(&self, server: ServerId, connection: u64, position: Position) {

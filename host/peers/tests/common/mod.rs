@@ -1,6 +1,7 @@
 //! A site of a few servers with real certificates, for tests over real sockets.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod proxy;
 mod site;
 pub mod sync;
 

@@ -79,7 +79,8 @@ impl Intake<'_> {
                 (self.streaming, self.ahead) = (true, 0);
                 self.follower.suspects.clear();
                 self.follower.tell(SyncEvent::Replaced { position: swapped.position, before: swapped.before }).await;
-                self.acknowledge().await
+                self.acknowledge().await?;
+                self.send(&Up::Replaced).await
             }
             Err(error) => self.store_refused(error).await,
         }
