@@ -5,6 +5,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+/// How many networks there are to choose from, and how many of them are tried.
+const NETWORKS: u32 = 128 * 250;
+const TRIES: u32 = 20;
+
 /// The network. Gone when dropped.
 #[derive(Debug)]
 pub struct Lan {
@@ -31,12 +35,25 @@ impl Lan {
     /// The system refuses; ask [`Lan::needs`] before.
     pub fn new(servers: u8) -> Lan {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number =
-            std::process::id().wrapping_mul(41).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(97));
-        let network = format!("10.{}.{}", 64 + number / 250 % 128, 1 + number % 250);
-        let lan = Lan { network, mark: format!("oa{:05x}", number % 0xf_ffff), servers };
+        // One whose bridge is there already is another program's, or was left behind by one.
+        let mut refused = String::new();
+        let lan = (0..TRIES).find_map(|_| {
+            let number =
+                std::process::id().wrapping_mul(41).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(97));
+            // Names and addresses belong together: who has the name has the network.
+            let number = number % NETWORKS;
+            let network = format!("10.{}.{}", 64 + number / 250, 1 + number % 250);
+            let mark = format!("oa{number:05x}");
+            match try_ip(&["link", "add", &bridge(&mark), "type", "bridge", "mcast_snooping", "0"]) {
+                Ok(()) => Some(Lan { network, mark, servers }),
+                Err(text) => {
+                    refused = text;
+                    None
+                }
+            }
+        });
+        let lan = lan.unwrap_or_else(|| panic!("no network of {TRIES} could be laid; the last: {refused}"));
         let bridge = lan.bridge();
-        ip(&["link", "add", &bridge, "type", "bridge", "mcast_snooping", "0"]);
         ip(&["address", "add", &format!("{}/24", lan.host()), "dev", &bridge]);
         ip(&["link", "set", &bridge, "up"]);
         for server in 1..=servers {
@@ -79,7 +96,7 @@ impl Lan {
     }
 
     fn bridge(&self) -> String {
-        format!("{}br", self.mark)
+        bridge(&self.mark)
     }
 
     fn space(&self, server: u8) -> String {
@@ -101,8 +118,18 @@ impl Drop for Lan {
     }
 }
 
+fn bridge(mark: &str) -> String {
+    format!("{mark}br")
+}
+
 fn ip(arguments: &[&str]) {
+    try_ip(arguments).unwrap_or_else(|text| panic!("{text}"));
+}
+
+fn try_ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(arguments).output().expect("the program ip is installed");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {}: {}", arguments.join(" "), text.trim());
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
