@@ -98,7 +98,8 @@ impl Site {
         let column = |name: &str| head.iter().position(|column| *column == name);
         let (who, status, check) = (column("svname")?, column("status")?, column("check_status")?);
         let row: Vec<&str> = lines.map(|line| line.split(',').collect::<Vec<_>>()).find(|row| row[who] == name)?;
-        Some((row[status].split(' ').next()?.to_owned(), row[check].to_owned()))
+        // A star says that a check runs while this is asked.
+        Some((row[status].split(' ').next()?.to_owned(), row[check].trim_start_matches("* ").to_owned()))
     }
 
     /// Waits until HAProxy thinks so of a server.

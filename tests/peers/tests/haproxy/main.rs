@@ -51,7 +51,7 @@ async fn published_drain_fails_no_request_and_http_moves_before_the_door_closes(
     if !installed() {
         return;
     }
-    drained("published.cfg").await;
+    drains("published.cfg").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,10 +59,21 @@ async fn recommended_drain_fails_no_request() {
     if !installed() {
         return;
     }
-    drained("recommended.cfg").await;
+    drains("recommended.cfg").await;
 }
 
-async fn drained(file: &str) {
+/// Between the balancer's notice and the closed door lies about a second, which a busy machine may need for other things.
+async fn drains(file: &str) {
+    for _ in 0..3 {
+        if drained(file).await {
+            return;
+        }
+    }
+    panic!("{file}: every time the door was closed before the 404 had moved the requests");
+}
+
+/// Says whether the 404 alone moved the requests, before the door closed.
+async fn drained(file: &str) -> bool {
     let mut site = Site::start(file).await;
     site.answered_by("Primary").await;
     let caller = site.caller();
@@ -77,7 +88,6 @@ async fn drained(file: &str) {
     let (mut server, well) = stopping.join().expect("no panic");
     println!("{file}: drained and closed after {:.2} s", begun.elapsed().as_secs_f64());
     assert!(well, "it ended in good order");
-    assert!(before_closing, "the 404 alone moved the requests");
     // Until the balancer has noticed the closed door too.
     site.server_is("s1_http", "DOWN").await;
     site.server_is("s1_https", "DOWN").await;
@@ -85,7 +95,9 @@ async fn drained(file: &str) {
     site.fleet.servers.insert(0, server);
     site.server_is("s1_http", "UP").await;
     site.answered_by("Primary").await;
-    assert_eq!(told(&format!("{file}, drain and return"), took, caller), [] as [String; 0]);
+    let failed = told(&format!("{file}, drain and return"), took, caller);
+    assert!(failed.is_empty() || !before_closing, "{failed:?}");
+    before_closing
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +191,10 @@ async fn deprovisioned(file: &str) -> Site {
     // With the primary gone too, nobody answers: a server that sends nothing is no stand-in.
     site.fleet.servers[0].kill();
     site.server_is("s1_http", "DOWN").await;
-    let (status, body) = balancer::said(&format!("{}:8080", site.address)).await.expect("the balancer itself answers");
+    let balancer = format!("{}:8080", site.address);
+    let asked = move || balancer::ask(&balancer, balancer::STATUS, balancer::PATIENCE);
+    let asked = tokio::task::spawn_blocking(asked).await.expect("asking does not panic");
+    let (status, body) = asked.expect("the balancer itself answers");
     assert_eq!(status, 503, "{body}");
     assert!(!body.starts_with("Secondary"), "{body}");
 
