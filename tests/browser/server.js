@@ -37,7 +37,7 @@ export const launch = () => chromium.launch({ executablePath: process.env.ONEALE
 /** A page of a fresh context, signed in unless `user` is null. */
 export async function open(browser, server, { user = "admin", width = 1280, height = 800, ...options } = {}) {
   const context = await browser.newContext({ baseURL: server.url, viewport: { width, height }, ignoreHTTPSErrors: true, ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   if (user) await signIn(page, user);
   return page;

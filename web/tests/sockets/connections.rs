@@ -27,7 +27,12 @@ async fn tls_server() -> (Server, CertificateDer<'static>) {
         .expect("key and certificate belong together");
     let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
     let addr = listener.local_addr().expect("a bound listener has an address");
-    let config = ServeConfig { https: vec![(listener, Arc::new(tls))], ..ServeConfig::default() };
+    let config = ServeConfig {
+        https: vec![(listener, Arc::new(tls))],
+        // Longer than any test waits: what ends sooner did not wait for its requests.
+        stop_within: Duration::from_secs(60),
+        ..ServeConfig::default()
+    };
     (Server::serving(World::primary(), config, addr), certificate)
 }
 
@@ -154,7 +159,7 @@ async fn a_handshake_that_never_ends_does_not_hold_up_a_stop() {
     let mut known = silent;
     known.write_all(&[0x16]).await.expect("the server reads");
     server.stop.send_replace(true);
-    timeout(Duration::from_secs(4), server.task).await.expect("the server stops").expect("without a panic");
+    timeout(LONG, server.task).await.expect("the server stops").expect("without a panic");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Live streams: the first event is whole, later ones hold what changed, and they end when they should.
 
-use onealert_web::needs::State;
+use std::time::Duration;
+
+use onealert_web::{ServeConfig, needs::State};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -111,15 +113,16 @@ async fn signing_out_ends_the_stream() {
 
 #[tokio::test]
 async fn a_stop_ends_open_streams_at_once() {
-    let server = Server::start(World::primary()).await;
+    let limits = |config: &mut ServeConfig| {
+        (config.allow_http_login, config.stop_within) = (true, Duration::from_secs(60));
+    };
+    let server = Server::with(World::primary(), limits).await;
     let cookie = server.sign_in("viewer").await;
     let mut stream = Stream::open(&server, "/live/status", &cookie).await;
     stream.event().await.expect("a first event");
     server.stop.send_replace(true);
     assert_eq!(stream.line(|line| line.starts_with("event:")).await, None);
     let Server { task, .. } = server;
-    let begun = std::time::Instant::now();
+    // Far below the minute that it would wait for a request that does not end.
     timeout(LONG, task).await.expect("the server stops").expect("without a panic");
-    // Far below the five seconds that it would wait for a request that does not end.
-    assert!(begun.elapsed().as_secs() < 3, "{:?}", begun.elapsed());
 }
