@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver as Events};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onealert_media::codec::Codec;
 use onealert_media::engine::{Destination, Engine, EngineConfig, Interface, StreamEvent, StreamSpec};
@@ -54,13 +54,13 @@ fn group() -> SocketAddrV4 {
 
 /// Runs a scenario again where the machine stood still for so long that packet times were left out, as they must be.
 fn undisturbed(scenario: impl Fn() -> Option<()>) {
-    for _ in 0..5 {
+    for _ in 0..30 {
         if scenario().is_some() {
             return;
         }
         println!("this machine stood still for more than 60 ms; once more");
     }
-    panic!("five times in a row packet times were left out");
+    panic!("thirty times in a row packet times were left out");
 }
 
 /// The events up to and with the end of this stream; nothing when packet times were left out.
@@ -223,7 +223,7 @@ fn a_late_destination_joins_where_the_others_are() {
     let watch = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let first =
         vec![Destination::pcmu(1, early.local_addr()), Destination::pcmu(2, watch.local_addr().expect("bound"))];
-    engine.play(spec(6, tone(600, 1), first));
+    engine.play(spec(6, tone(2_000, 1), first));
     let (_, begun) = early.wait(LONG, |heard| heard.audible_ms >= 40);
     assert!(begun);
     // Two packets of content have come, so the first of them is over.
@@ -247,24 +247,29 @@ fn a_late_destination_joins_where_the_others_are() {
 
 #[test]
 fn a_stop_ends_a_long_stream_with_silence_and_a_removed_destination_gets_nothing_more() {
-    let (engine, events) = engine();
-    let (stays, leaves) = (unicast(), unicast());
-    let destinations = vec![Destination::pcmu(1, stays.local_addr()), Destination::pcmu(2, leaves.local_addr())];
-    engine.play(spec(8, tone(1_000, 1_000), destinations));
-    assert!(stays.wait(LONG, |heard| heard.audible_ms >= 40).1);
-    engine.remove_destination(8, 2);
-    let (then, _) = stays.wait(LONG, |heard| heard.audible_ms >= 100);
-    // The removal was carried out before this: calls come before packets.
-    let gone = leaves.snapshot();
-    assert!(stays.wait(LONG, |heard| heard.packets >= then.packets + 3).1);
-    assert_eq!(leaves.snapshot().packets, gone.packets);
-    engine.stop(8);
-    let seen = until_finished(&events, 8);
-    assert!(matches!(seen.last(), Some(StreamEvent::Finished { stopped: true, .. })), "{seen:?}");
-    let (_, pcm) = stays.pcm();
-    // The packet that was on its way when the stop came may take 20 of the 200 ms.
-    let tail = &pcm[pcm.len() - 180 * 8..];
-    assert!(tail.iter().all(|sample| *sample == 0), "the trailing silence is not silent");
+    undisturbed(|| {
+        let (engine, events) = engine();
+        let (stays, leaves) = (unicast(), unicast());
+        let destinations = vec![Destination::pcmu(1, stays.local_addr()), Destination::pcmu(2, leaves.local_addr())];
+        engine.play(spec(8, tone(1_000, 1_000), destinations));
+        assert!(stays.wait(LONG, |heard| heard.audible_ms >= 40).1);
+        engine.remove_destination(8, 2);
+        let (then, _) = stays.wait(LONG, |heard| heard.audible_ms >= 100);
+        // The removal was carried out by then: calls come before packets. Those that one of the two has read may differ by what
+        // waits in the other's socket, and by far less than a second.
+        let (now, complete) = stays.wait(LONG, |heard| heard.packets >= then.packets + 50);
+        assert!(complete, "{now:?}");
+        let left = leaves.snapshot();
+        assert!(left.packets + 40 <= now.packets, "{left:?} {now:?}");
+        engine.stop(8);
+        let seen = undisturbed_end(&events, 8)?;
+        assert!(matches!(seen.last(), Some(StreamEvent::Finished { stopped: true, .. })), "{seen:?}");
+        let (_, pcm) = stays.pcm();
+        // The packet that was on its way when the stop came may take 20 of the 200 ms.
+        let tail = &pcm[pcm.len() - 180 * 8..];
+        assert!(tail.iter().all(|sample| *sample == 0), "the trailing silence is not silent");
+        Some(())
+    });
 }
 
 #[test]
@@ -390,10 +395,14 @@ fn the_witness_tells_who_is_on_a_group() {
     let speaker = Receiver::join(busy.into(), LOOPBACK).expect("a group");
     engine.play(spec(0xC0FFEE, tone(60_000, 1), vec![Destination::pcmu(1, busy.into())]));
     assert!(speaker.wait(LONG, |heard| heard.packets >= 10).1);
-    assert_eq!(witness.heard(busy, LONG), [0xC0FFEE]);
+    let begun = Instant::now();
+    while witness.heard(busy, LONG) != [0xC0FFEE] {
+        assert!(begun.elapsed() < LONG, "the witness heard {:?}", witness.heard(busy, LONG));
+        std::thread::yield_now();
+    }
     assert_eq!(witness.heard(quiet, LONG), []);
     // Asked now, without standing by: the same answer after listening for a moment.
-    let heard = listen(&[busy, quiet], LOOPBACK, Duration::from_millis(60)).expect("groups");
+    let heard = listen(&[busy, quiet], LOOPBACK, Duration::from_secs(1)).expect("groups");
     assert_eq!(heard, [(busy, vec![0xC0FFEE]), (quiet, vec![])]);
     engine.stop(0xC0FFEE);
     until_finished(&events, 0xC0FFEE);

@@ -96,8 +96,7 @@ async fn garbage_an_endless_frame_and_a_false_hello_end_the_connection() {
 async fn who_never_finishes_the_handshake_is_dropped_and_holds_up_nobody() {
     let site = Site::of(2);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let a =
-        Node::on(socket, &site.servers[0], site.roster(), 1, |limits| limits.handshake = Duration::from_millis(300));
+    let a = Node::on(socket, &site.servers[0], site.roster(), 1, |limits| limits.handshake = Duration::from_secs(3));
     let address = a.address().address;
     let mut silent = TcpStream::connect(&address).await.expect("open");
     let mut slow = TcpStream::connect(&address).await.expect("open");

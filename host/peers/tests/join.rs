@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     future::Future,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     pin::Pin,
     sync::{Arc, Mutex},
 };
@@ -23,6 +23,7 @@ use onealert_peers::{
 };
 use onealert_store::{HistoryStore, SqliteStore, StoreError};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 struct Office {
     primary: Server,
@@ -235,7 +236,10 @@ async fn a_secondary_and_an_unusable_request_are_told_apart() {
     request.name = "two\nlines".into();
     assert!(matches!(refused(join::request(request).await), JoinRefusal::BadRequest(_)));
     let mut request = primary.request(&dir, "right");
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
+    // Held and not listened at: nobody else is given the port meanwhile.
+    let nobody = TcpSocket::new_v4().expect("a socket");
+    nobody.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let closed = nobody.local_addr().expect("bound");
     request.primary = closed.to_string();
     let error = join::request(request).await.expect_err("nobody there");
     assert!(error.to_string().contains(&closed.to_string()), "{error}");

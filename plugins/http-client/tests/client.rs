@@ -1,7 +1,7 @@
 //! The client against a small server that does exactly what each test says.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +13,7 @@ use async_compression::tokio::write::GzipEncoder;
 use http_client::{Cause, Client, Fingerprint, Limits, Method, Options, Redirects, Request, Step, Trust};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -65,7 +65,10 @@ async fn a_kept_connection_that_closes_when_asked_is_replaced_where_that_is_allo
 
 #[tokio::test]
 async fn errors_name_host_step_and_value() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Held and not listened at: nobody else is given the port meanwhile.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let closed = nobody.local_addr().unwrap();
     let error = client().send(Request::get(format!("http://{closed}/"))).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{closed}: connect: connection refused"));
     assert!(error.was_not_sent());
@@ -78,9 +81,9 @@ async fn errors_name_host_step_and_value() {
     assert_eq!(error.cause, Cause::BadHeader("X\n".to_owned()));
 
     let plain = Server::start(|_, _| Reply::close("200 OK", "", b"")).await;
-    let soon = Limits { connect: Duration::from_millis(300), ..Limits::default() };
+    let soon = Limits { connect: Duration::from_secs(2), ..Limits::default() };
     let error = client().send(Request::get(format!("https://{}/", plain.addr)).limits(soon)).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("{}: tls: no answer within 300 ms", plain.addr));
+    assert_eq!(error.to_string(), format!("{}: tls: no answer within 2000 ms", plain.addr));
     assert!(error.was_not_sent());
 
     let garbage = Server::start(|_, _| Reply::raw(b"\x00\xffno protocol\r\n\r\n")).await;
@@ -91,7 +94,7 @@ async fn errors_name_host_step_and_value() {
 
 #[tokio::test]
 async fn one_deadline_holds_for_everything() {
-    let limits = Limits { deadline: Duration::from_millis(150), ..Limits::default() };
+    let limits = Limits { deadline: Duration::from_secs(1), ..Limits::default() };
     for reply in [Reply::stall(b""), Reply::stall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome")] {
         let server = Server::start(move |_, _| reply.clone()).await;
         let began = Instant::now();

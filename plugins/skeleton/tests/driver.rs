@@ -81,7 +81,7 @@ async fn endpoints_are_looked_at_when_they_are_told_and_when_asked() {
     let driver = Arc::new(Skeleton::open(fake.host(), Settings::default()).expect("opens"));
     let desired = Desired { endpoints: targets(&["lobby.txt", "a/b"]), triggers: Vec::new() };
     driver.clone().desired(desired).await.expect("taken");
-    assert!(fake.wait_for(Duration::from_secs(5), |fake| fake.events().len() == 2).await, "{:?}", fake.events());
+    assert!(fake.wait_for(Duration::from_secs(20), |fake| fake.events().len() == 2).await, "{:?}", fake.events());
     let told: Vec<Health> = fake
         .events()
         .into_iter()

@@ -18,7 +18,7 @@ async fn light(model: &str) -> AlgoSim {
 
 /// A driver that gives up on a silent device soon.
 fn hasty() -> Rig {
-    Rig::with(json!({"deadline_ms": 500}))
+    Rig::with(json!({"deadline_ms": 3000}))
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_device_that_stalls_or_talks_nonsense_fails_alone_and_in_time() {
         let delivered = rig.begin(&activation("a", Priority::Bell, &targets)).await;
         assert!(reason(&delivered[0]).len() > 20, "{what}: {delivered:?}");
         note(&delivered[1]);
-        assert!(began.elapsed() < Duration::from_secs(8), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
         assert_eq!(good.done(START_TONE).len(), 1, "{what}");
     }
 }
@@ -61,7 +61,7 @@ async fn an_answer_that_is_not_json_is_reported_as_such() {
 #[tokio::test]
 async fn a_device_that_was_cut_off_is_switched_off_when_it_is_back() {
     let (lost, fine) = (light("8128").await, light("8128").await);
-    let rig = Rig::with(json!({"deadline_ms": 500, "poll_seconds": 5}));
+    let rig = Rig::with(json!({"deadline_ms": 3000, "poll_seconds": 5}));
     let targets = [endpoint(&lost, "1", "strobe", json!({})), endpoint(&fine, "2", "strobe", json!({}))];
     let alarm = activation("a", Priority::Emergency, &targets);
     for delivered in rig.begin(&alarm).await {
@@ -80,7 +80,7 @@ async fn a_device_that_was_cut_off_is_switched_off_when_it_is_back() {
 async fn a_device_that_dies_during_an_announcement_turns_red_and_green_again() {
     let sim = light("8128").await;
     // So seldom that no look of its own comes between those of this test.
-    let rig = Rig::with(json!({"deadline_ms": 500, "poll_seconds": 300}));
+    let rig = Rig::with(json!({"deadline_ms": 3000, "poll_seconds": 300}));
     let lamp = endpoint(&sim, "light", "strobe", json!({}));
     rig.look_after(std::slice::from_ref(&lamp)).await;
     assert!(rig.hears("light", Health::Ok, "Algo 8128, firmware 5.7.1").await);
@@ -210,18 +210,20 @@ async fn a_speaker_that_becomes_active_late_is_still_seen() {
 #[tokio::test]
 async fn results_of_fast_devices_do_not_wait_for_slow_ones() {
     let (slow, fast) = (light("8180").await, light("8180").await);
-    let rig = Rig::with(json!({"deadline_ms": 3000}));
+    let rig = Rig::with(json!({"deadline_ms": 10_000}));
     let targets = [endpoint(&slow, "slow", "tone", json!({})), endpoint(&fast, "fast", "tone", json!({}))];
     for target in &targets {
         rig.probe(target).await;
     }
-    slow.set_faults(|faults| faults.delay = Duration::from_millis(600));
+    slow.set_faults(|faults| faults.hold = Some(START_TONE.to_owned()));
     let alarm = activation("a", Priority::Bell, &targets);
     let begun = rig.begin(&alarm);
     let early = async {
         let told = |event: &Event| matches!(event, Event::Delivered { results, .. } if results.iter().any(|one| one.endpoint == "fast"));
         let heard = rig.host.wait_for(LONG, |host| host.events().iter().any(told)).await;
-        (heard, slow.done(START_TONE).len())
+        let slow_done = slow.done(START_TONE).len();
+        slow.set_faults(|faults| faults.hold = None);
+        (heard, slow_done)
     };
     let (all, (heard, slow_done)) = tokio::join!(begun, early);
     assert!(heard, "the fast one's result comes as an event");

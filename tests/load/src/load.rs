@@ -19,7 +19,7 @@ use tokio::{
 use crate::LINES;
 
 /// How long one server is waited for before the next is asked.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// One activation that was asked for.
 #[derive(Debug, Clone)]

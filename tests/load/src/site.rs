@@ -95,7 +95,7 @@ impl Site {
     /// Waits until everything that was accepted is shown and nothing runs any more; counts.
     pub async fn settle(&self, sent: &[Sent]) -> Count {
         // What is missing in the end is told by the count, with names; here it is only waited for.
-        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
         while !self.count(sent).is_whole() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 pub use site::{HEARTBEAT, NotPrimary, Site, mesh_config};
 
 /// Nothing in these tests takes this long; a condition that is not met by then never will be.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One server with a mesh and a door.
 pub struct Node {

@@ -25,13 +25,13 @@ use tokio::net::TcpListener;
 
 pub const NOW: i64 = 1_795_435_200_000;
 pub const TOKEN: &str = "a token of sixteen or more";
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 fn pace() -> Pace {
     Pace {
         poll_second: Duration::from_millis(2),
         rescan: Duration::from_millis(50),
-        settle: Duration::from_millis(400),
+        settle: Duration::from_secs(3),
         tick: Duration::from_millis(20),
     }
 }
