@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 use crate::worker;
 
 /// How long a test waits for something that must come. Long, because the machine may be busy; nothing waits that long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Drivers on folders of their own.
 pub struct Site {
@@ -48,10 +48,10 @@ impl Site {
             timings: Timings {
                 rescan: Duration::from_millis(300),
                 settle: Duration::from_millis(50),
-                give_up: Duration::from_secs(2),
-                load: Duration::from_secs(5),
-                ping: Duration::from_millis(200),
-                grace: Duration::from_millis(100),
+                give_up: Duration::from_secs(6),
+                load: Duration::from_secs(30),
+                ping: Duration::from_secs(1),
+                grace: Duration::from_secs(1),
                 back_off: [10, 20, 50].map(Duration::from_millis).to_vec(),
                 degraded_after: 5,
                 degraded_within: Duration::from_secs(60),
@@ -193,7 +193,7 @@ impl Site {
                     break;
                 }
                 let activation = format!("{id}-{number}");
-                match begin(&drivers, id, &activation, Duration::from_secs(5)).await {
+                match begin(&drivers, id, &activation, Duration::from_secs(30)).await {
                     Ok(answer) if answer[0]["state"] == "acked" => {}
                     other => failed.push(format!("{activation}: {other:?}")),
                 }

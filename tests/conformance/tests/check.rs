@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_skeleton_passes_the_highest_level() {
-    let report = check::run(&library("plugin-skeleton"), None, 3, worker()).await;
+    let report = checked(&library("plugin-skeleton"), None, 3).await;
     assert!(report.passed(), "{}", report.text());
     let skipped: Vec<_> = report.checks.iter().filter(|check| matches!(check.finding, Finding::Skip(_))).collect();
     assert!(skipped.is_empty(), "the template lets every check be made: {}", report.text());
@@ -42,7 +42,7 @@ async fn every_driver_of_this_repository_behaves() {
         let settings = fs::read(folder.join("check-settings.json")).ok();
         let settings = settings.map(|bytes| serde_json::from_slice(&bytes).expect("check-settings.json is JSON"));
         let file = built().join(format!("lib{}.so", package.replace('-', "_")));
-        let report = check::run(&file, settings, 2, worker()).await;
+        let report = checked(&file, settings, 2).await;
         assert!(report.passed(), "{}", report.text());
         assert!(of(&report, "opens").starts_with("pass"), "{}", report.text());
     }
@@ -55,7 +55,7 @@ async fn a_driver_that_cannot_open_is_told_what_it_said() {
     fs::copy(library("faulty"), &file).expect("copied");
     let opened = |fault: &str| {
         let (file, settings) = (file.clone(), json!({"fault": fault}));
-        async move { of(&check::run(&file, Some(settings), 2, worker()).await, "opens") }
+        async move { of(&checked(&file, Some(settings), 2).await, "opens") }
     };
     assert_eq!(opened("open_fails").await, "fail open: the amplifier at 10.0.0.9 has no licence");
     assert_eq!(opened("open_panics").await, "fail open: plugin panicked: the vendor did not expect that");
@@ -66,7 +66,7 @@ async fn a_driver_that_cannot_open_is_told_what_it_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_dies_in_begin_fails_that_check_and_the_others_go_on() {
     let settings = json!({"fault": "begin_segfaults"});
-    let report = check::run(&library("faulty"), Some(settings), 2, worker()).await;
+    let report = checked(&library("faulty"), Some(settings), 2).await;
     assert_eq!(report.exit_code(), 1, "{}", report.text());
     assert!(of(&report, "twice").contains("SIGSEGV"), "{}", report.text());
     let failed: Vec<&str> = report.failed().map(|check| check.name).collect();
@@ -80,7 +80,7 @@ async fn a_driver_that_lies_about_its_version_is_refused() {
     let bytes = fs::read(library("faulty")).expect("a library");
     let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
     fs::write(&file, with_manifest(&bytes, &version, "\"version\":\"9.9.9\"")).expect("written");
-    let report = check::run(&file, None, 1, worker()).await;
+    let report = checked(&file, None, 1).await;
     let said = format!("fail describe() says version {}, manifest 9.9.9", env!("CARGO_PKG_VERSION"));
     assert_eq!(of(&report, "describe"), said);
 }
@@ -90,6 +90,16 @@ async fn a_file_that_is_not_there_is_the_kits_failure() {
     let report = check::run(Path::new("/nowhere/driver.so"), None, 1, worker()).await;
     assert_eq!(report.exit_code(), 2);
     assert!(report.text().contains("/nowhere/driver.so"), "{}", report.text());
+}
+
+/// Checks a driver, once more where the machine was too slow for it: how long a driver may take is part of what is checked.
+async fn checked(file: &Path, settings: Option<Value>, level: u8) -> Report {
+    let report = check::run(file, settings.clone(), level, worker()).await;
+    if !["did not end within", "did not load within"].iter().any(|slow| report.text().contains(slow)) {
+        return report;
+    }
+    println!("once more, because of: {}", report.text());
+    check::run(file, settings, level, worker()).await
 }
 
 fn of(report: &Report, name: &str) -> String {

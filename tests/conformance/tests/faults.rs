@@ -93,7 +93,7 @@ async fn a_driver_that_leaks_is_ended_at_its_limit_and_does_not_disturb_its_neig
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_an_answer_and_an_exit_is_told_with_its_status() {
     let site = pair("begin_panics").await;
-    let failure = site.begin(BAD, "bad-1", SHORT).await.expect_err("it panics");
+    let failure = site.begin(BAD, "bad-1", SHORT * 20).await.expect_err("it panics");
     assert_eq!(
         (failure.code.as_str(), failure.message.as_str()),
         ("panicked", "plugin panicked: the vendor did not expect that")
