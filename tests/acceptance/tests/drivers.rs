@@ -59,7 +59,7 @@ impl Site {
     async fn driver(&self, driver: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let api = self.fleet.api(0);
         wait_for("the driver is as expected", PATIENCE, || async {
-            let detail = api.get(&format!("/api/v1/drivers/{driver}")).await;
+            let detail = api.try_get(&format!("/api/v1/drivers/{driver}")).await?;
             let here = detail["view"]["servers"].as_array()?.first()?.clone();
             fits(&here).then_some(here)
         })
@@ -75,7 +75,7 @@ impl Site {
     async fn record(&self, activation: &str) -> Value {
         let api = self.fleet.api(0);
         wait_for("the notification is in Sent Notifications", PATIENCE, || async {
-            let page = api.get("/api/v1/sent").await;
+            let page = api.try_get("/api/v1/sent").await?;
             page["rows"].as_array()?.iter().any(|row| row["activation"] == activation).then_some(())
         })
         .await;
@@ -188,7 +188,7 @@ async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configurat
                 let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
                 let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
                 seen.extend(names.filter(|name| name.starts_with('.')));
-                thread::yield_now();
+                look_again();
             }
             seen
         })
@@ -203,14 +203,28 @@ async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configurat
     fleet.in_step().await;
     let there = fleet.api(1);
     wait_for("the driver runs on the secondary", PATIENCE, || async {
-        let detail = there.get(&format!("/api/v1/drivers/{ALGO}")).await;
+        let detail = there.try_get(&format!("/api/v1/drivers/{ALGO}")).await?;
         let servers = detail["view"]["servers"].as_array()?.clone();
         servers.iter().any(|server| server["server_name"] == "pa-2" && server["state"] == "ok").then_some(())
     })
     .await;
     watching.store(false, Ordering::Relaxed);
     let seen = watch.join().expect("it only looks");
-    assert_eq!(seen.len(), 1, "the file comes once, under one temporary name: {seen:?}");
+    // On a busy machine the file may be asked for once more; it comes once.
+    assert!((1..=2).contains(&seen.len()), "the file comes under a temporary name: {seen:?}");
+    let came = |line: &&Value| line["text"].as_str().is_some_and(|text| text.starts_with("fetched driver file "));
+    let log = wait_for("the secondary logs that it has the file", PATIENCE, || async {
+        let log = there.try_get("/api/v1/logs/sync?limit=500").await?.as_array()?.clone();
+        log.iter().any(|line| came(&line)).then_some(log)
+    })
+    .await;
+    assert_eq!(log.iter().filter(came).count(), 1, "the file comes once: {log:?}");
+}
+
+/// A look at a folder costs little, and others need the machine too.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, which waits for nothing but files")]
+fn look_again() {
+    thread::sleep(Duration::from_millis(1));
 }
 
 /// What of driver files is not whole on a server, and what is.
@@ -222,27 +236,47 @@ fn store(folder: &Path) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_a_driver_file_was_coming_left_a_piece_of_it_for_ever() {
+    // The file may be whole between the look at it and the kill: then it is another installation's turn.
+    for _ in 0..5 {
+        if let Some((mut fleet, folder)) = killed_while_a_file_came().await {
+            fleet.servers[1].start();
+            wait_for("the file is there, and nothing else", PATIENCE, || async {
+                let (unfinished, whole) = store(&folder);
+                (unfinished.is_empty() && whole.iter().any(|name| name.ends_with(".so"))).then_some(())
+            })
+            .await;
+            return;
+        }
+    }
+    panic!("five times the file was whole before the server was killed");
+}
+
+/// An installation whose secondary was killed with a piece of a driver file in this folder.
+async fn killed_while_a_file_came() -> Option<(Fleet, PathBuf)> {
     let options =
         FleetOptions { servers: 2, drivers: vec![LARGE], drivers_everywhere: false, ..FleetOptions::default() };
     let mut fleet = Fleet::start(options).await;
     let folder = fleet.folder().join("pa-2/data/driver-store");
     let (api, secondary) = (fleet.api(0), &mut fleet.servers[1]);
-    thread::scope(|scope| {
-        scope.spawn(|| {
+    let unfinished = thread::scope(|scope| {
+        let killed = scope.spawn(|| {
             let until = Instant::now() + PATIENCE;
             while store(&folder).0.is_empty() {
                 assert!(Instant::now() < until, "the file does not come");
                 thread::yield_now();
             }
+            // It stands still while it is looked at once more.
+            secondary.pause();
+            let unfinished = store(&folder).0.len();
             secondary.kill();
+            unfinished
         });
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(api.enable(ALGO, json!({}))));
+        killed.join().expect("the file comes")
     });
+    if unfinished == 0 {
+        return None;
+    }
     assert_eq!(store(&folder).0.len(), 1, "a kill tidies nothing up");
-    fleet.servers[1].start();
-    wait_for("the file is there, and nothing else", PATIENCE, || async {
-        let (unfinished, whole) = store(&folder);
-        (unfinished.is_empty() && whole.iter().any(|name| name.ends_with(".so"))).then_some(())
-    })
-    .await;
+    Some((fleet, folder))
 }

@@ -42,13 +42,20 @@ impl Api {
     /// # Errors
     /// No whole answer came.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, HttpError> {
-        let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
-        let mut request = Request::new(method, format!("{}{path}", self.base)).limits(limits);
-        request = request.header("Authorization", self.login.as_str()).header("Accept", "application/json");
+        let mut request = self.request(method, path).header("Accept", "application/json");
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json");
             request.body = body.to_string().into_bytes().into();
         }
+        self.answer(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        let limits = Limits { deadline: Duration::from_secs(30), ..Limits::default() };
+        Request::new(method, format!("{}{path}", self.base)).limits(limits).header("Authorization", self.login.as_str())
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, HttpError> {
         let response = self.client.send(request).await?;
         let text = String::from_utf8_lossy(&response.body).into_owned();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
@@ -61,6 +68,13 @@ impl Api {
     /// The server does not answer, or answers something else than 200.
     pub async fn get(&self, path: &str) -> Value {
         self.good(Method::GET, path, None).await
+    }
+
+    /// Reads; nothing when the server does not answer, or answers something else than 200. For those who wait: a server that
+    /// starts anew answers a moment later.
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        let answer = self.ask(Method::GET, path, None).await.ok()?;
+        (200..300).contains(&answer.status).then_some(answer.json)
     }
 
     /// Posts.
@@ -85,7 +99,7 @@ impl Api {
     /// It is not found in time, or refused.
     pub async fn enable(&self, driver: &str, settings: Value) {
         wait_for(&format!("the driver {driver} is found"), PATIENCE, || async {
-            let drivers = self.get("/api/v1/drivers").await;
+            let drivers = self.try_get("/api/v1/drivers").await?;
             self.pin(driver).await;
             drivers["drivers"].as_array()?.iter().any(|found| found["id"] == driver).then_some(())
         })
@@ -111,11 +125,19 @@ impl Api {
     /// Not in time.
     pub async fn knows_endpoints(&self, count: usize) {
         wait_for(&format!("{count} endpoints are known and well"), PATIENCE, || async {
-            let rows = self.ask(Method::GET, "/api/v1/endpoints", None).await.ok()?.json;
+            let rows = self.try_get("/api/v1/endpoints").await?;
             let rows = rows.as_array()?;
             (rows.len() == count && rows.iter().all(|row| row["state"] == "ok")).then_some(())
         })
         .await;
+    }
+
+    /// Posts nothing with an idempotency key; an unreachable server is an error, and may have done it.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub async fn try_send_with_key(&self, path: &str, key: &str) -> Result<Answer, HttpError> {
+        self.answer(self.request(Method::POST, path).header("Idempotency-Key", key)).await
     }
 
     /// Posts nothing with an idempotency key.
@@ -123,12 +145,9 @@ impl Api {
     /// # Panics
     /// The server does not answer, or refuses.
     pub async fn send_with_key(&self, path: &str, key: &str) -> Value {
-        let request = Request::new(Method::POST, format!("{}{path}", self.base));
-        let request = request.header("Authorization", self.login.as_str()).header("Idempotency-Key", key);
-        let response = self.client.send(request).await.unwrap_or_else(|error| panic!("POST {path}: {error}"));
-        let text = String::from_utf8_lossy(&response.body).into_owned();
-        assert!((200..300).contains(&response.status), "POST {path}: {} {text}", response.status);
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        let answer = self.try_send_with_key(path, key).await.unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        assert!((200..300).contains(&answer.status), "POST {path}: {} {}", answer.status, answer.text);
+        answer.json
     }
 
     async fn good(&self, method: Method, path: &str, body: Option<Value>) -> Value {

@@ -199,7 +199,7 @@ impl Fleet {
             }
             let api = self.api(index);
             let running = self.servers.iter().filter(|server| server.runs()).count();
-            wait_for("every server sees the others in step", Duration::from_secs(20), || async {
+            wait_for("every server sees the others in step", Duration::from_secs(60), || async {
                 let status = api.ask(http_client::Method::GET, "/api/v1/status", None).await.ok()?.json;
                 let servers = status["servers"].as_array()?;
                 let well = servers.iter().filter(|server| server["state"] == "ok" || server["this"] == true).count();

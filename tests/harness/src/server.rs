@@ -18,7 +18,7 @@ use nix::{
 use crate::{build::onealert, relay::ProcessCell};
 
 /// How long a server may take to say that it is ready.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 
 /// One server process; killed when dropped.
 pub struct Server {

@@ -38,7 +38,7 @@ async fn a_speaker_that_is_away_when_a_page_begins_joins_it_when_it_is_back() {
         api.post("/api/v1/endpoints", json!({"id": id, "name": id, "driver": ALGO, "address": address})).await;
     }
     wait_for("the driver knows the speaker that is there", PATIENCE, || async {
-        let rows = api.get("/api/v1/endpoints").await;
+        let rows = api.try_get("/api/v1/endpoints").await?;
         rows.as_array()?.iter().any(|row| row["row"]["id"] == "here" && row["state"] == "ok").then_some(())
     })
     .await;
@@ -57,7 +57,7 @@ async fn a_speaker_that_is_away_when_a_page_begins_joins_it_when_it_is_back() {
         row["after_ms"].as_u64()
     };
     let (first, second) = wait_for("both are told to have it, and when", PATIENCE, || async {
-        let sent = api.get(&format!("/api/v1/sent/{activation}")).await;
+        let sent = api.try_get(&format!("/api/v1/sent/{activation}")).await?;
         after(&sent, "here").zip(after(&sent, "away"))
     })
     .await;

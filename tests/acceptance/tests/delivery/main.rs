@@ -19,9 +19,9 @@ fn fast_and_slow(site: &Site) -> (Vec<usize>, usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_killed_between_acceptance_and_delivery() {
     let mut site = Site::start(false).await;
-    let (activation, degraded) = site.send(0).await;
+    // Accepted means that a second server has it.
+    let activation = site.send_confirmed(0).await;
     site.fleet.servers[0].kill();
-    assert!(!degraded, "accepted means that a second server has it");
     site.everybody_has_it(1).await;
     let record = site.stop(1, &activation).await;
     assert_eq!(record["row"]["server_name"], "pa-2", "{record}");
@@ -32,9 +32,7 @@ async fn the_owner_is_killed_between_acceptance_and_delivery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_killed_in_the_middle_of_delivery() {
     let mut site = Site::start(false).await;
-    site.slow_stalls(true);
-    let (activation, _) = site.send(0).await;
-    site.in_the_middle(1, &activation).await;
+    let activation = site.in_the_middle(1).await;
     site.slow_stalls(false);
     site.fleet.servers[0].kill();
     site.everybody_has_it(1).await;
@@ -53,10 +51,8 @@ async fn the_owner_is_killed_in_the_middle_of_delivery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_stops_running_in_the_middle_of_delivery_and_wakes_up_again() {
-    let site = Site::start(false).await;
-    site.slow_stalls(true);
-    let (activation, _) = site.send(0).await;
-    site.in_the_middle(1, &activation).await;
+    let mut site = Site::start(false).await;
+    let activation = site.in_the_middle(1).await;
     site.slow_stalls(false);
     site.fleet.servers[0].pause();
     site.runs_on(1, &activation, "the next server has it all done", |row| {
@@ -75,10 +71,8 @@ async fn the_owner_stops_running_in_the_middle_of_delivery_and_wakes_up_again() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_cut_off_in_the_middle_of_delivery_and_the_cut_heals() {
-    let site = Site::start(true).await;
-    site.slow_stalls(true);
-    let (activation, _) = site.send(0).await;
-    site.in_the_middle(1, &activation).await;
+    let mut site = Site::start(true).await;
+    let activation = site.in_the_middle(1).await;
     site.slow_stalls(false);
     site.fleet.network().cut(0);
     site.runs_on(1, &activation, "the next server has it all done", |row| {
@@ -98,13 +92,13 @@ async fn the_owner_is_cut_off_in_the_middle_of_delivery_and_the_cut_heals() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_side_of_a_cut_sends_what_it_is_asked_to_and_once() {
-    let site = Site::start(true).await;
+    let mut site = Site::start(true).await;
     site.fleet.network().cut(0);
     // Until the silence is noticed, a server hands over to the owner that it believes up, and waits for it in vain.
     site.believed_down(1, "pa-1").await;
     site.believed_down(0, "pa-2").await;
-    let (theirs, degraded) = site.send(1).await;
-    assert!(!degraded, "two servers are on this side");
+    // Two servers are on this side.
+    let theirs = site.send_confirmed(1).await;
     site.everybody_has_it(1).await;
     site.runs_on(1, &theirs, "their side has done it", |row| row["server"] == "pa-2" && row["reached"] == STROBES)
         .await;

@@ -20,8 +20,7 @@ fn edit(fleet: &Fleet, server: usize, statement: &str) {
 }
 
 fn row(fleet: &Fleet, server: usize, group: &str) -> Option<String> {
-    let store = rusqlite::Connection::open(database(fleet, server)).expect("the file is there");
-    store.busy_timeout(PATIENCE).expect("a limit");
+    let store = look_into(&database(fleet, server)).expect("the file is there");
     store.query_row("SELECT row FROM row_priority_groups WHERE key = ?1", [group], |row| row.get(0)).ok()
 }
 
@@ -75,7 +74,7 @@ async fn a_secondary_that_was_away_past_the_tail_of_the_log_returns_alone_with_a
         write_group(&fleet, 0, name).await;
     }
     sync_log_says(&fleet, 0, "the change log was trimmed").await;
-    let store = rusqlite::Connection::open(database(&fleet, 0)).expect("the file is there");
+    let store = look_into(&database(&fleet, 0)).expect("the file is there");
     wait_for("an absent secondary keeps nothing", PATIENCE, || async {
         let left: i64 = store.query_row("SELECT COUNT(*) FROM log", [], |row| row.get(0)).ok()?;
         (left == 0).then_some(())

@@ -26,13 +26,17 @@ async fn a_server_that_is_there_is_told_at_once_falls_silent_gives_up_what_it_ho
     assert!(done.to_string().contains("Alone would be empty"), "{done}");
 
     balancer_is_told(&site.fleet, 2, 503, "Secondary Deprovisioned").await;
-    let shut = site.fleet.api(2).ask(Method::POST, "/api/v1/notifications/page/send", None).await.expect("an answer");
+    // It starts anew meanwhile.
+    let shut = wait_for("an answer", PATIENCE, || async {
+        site.fleet.api(2).ask(Method::POST, "/api/v1/notifications/page/send", None).await.ok()
+    })
+    .await;
     assert_eq!(shut.status, 503, "{}", shut.text);
     assert!(shut.text.contains("onealert join"), "{}", shut.text);
     // It starts anew without what it held; nothing that was configured is left in its folder.
     let folder = site.fleet.folder().join("pa-3/data");
     wait_for("it gives up what it holds", PATIENCE, || async {
-        let store = rusqlite::Connection::open(folder.join("config.db")).ok()?;
+        let store = look_into(&folder.join("config.db")).ok()?;
         let rows: i64 = store.query_row("SELECT COUNT(*) FROM row_users", [], |row| row.get(0)).ok()?;
         (rows == 0).then_some(())
     })
@@ -65,6 +69,12 @@ async fn a_server_that_is_there_is_told_at_once_falls_silent_gives_up_what_it_ho
 async fn a_server_that_is_away_learns_of_it_when_it_comes_back() {
     let mut fleet = fleet().await;
     fleet.servers[2].kill();
+    wait_for("it is seen to be away", PATIENCE, || async {
+        let status = fleet.api(0).try_get("/api/v1/status").await?;
+        let row = status["servers"].as_array()?.iter().find(|row| row["name"] == "pa-3")?.clone();
+        (row["state"] != "ok").then_some(())
+    })
+    .await;
     let unmeant = command(&fleet, 0, &["deprovision", "pa-3"]).expect_err("it is final and wants to be meant");
     assert!(unmeant.contains("final"), "{unmeant}");
     let done = command(&fleet, 0, &["deprovision", "pa-3", "--yes"]).expect("it is removed");

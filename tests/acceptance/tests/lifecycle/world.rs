@@ -3,11 +3,13 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     time::Duration,
 };
 
 use harness::{Api, Fleet, FleetOptions, PASSWORD, wait_for};
 use http_client::Method;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 /// Nothing takes this long on a machine that also builds; what has not happened by then does not.
@@ -48,12 +50,13 @@ pub async fn try_group(fleet: &Fleet, at: usize, name: &str) -> (u16, String) {
     (answer.status, answer.text)
 }
 
-/// Waits until a server takes configuration.
+/// Waits until a server takes configuration, and writes a priority group there.
 pub async fn writable(fleet: &Fleet, at: usize, name: &str) {
     wait_for("it takes configuration", PATIENCE, || async {
         let body = json!({"name": name, "servers": [own_id(&fleet.api(at)).await?]});
         let answer = fleet.api(at).ask(Method::POST, "/api/v1/groups", Some(&body)).await.ok()?;
-        (answer.status == 201).then_some(())
+        // An answer that was lost on its way leaves the group there.
+        (answer.status == 201 || has_group_now(fleet, at, name).await?).then_some(())
     })
     .await;
 }
@@ -67,15 +70,30 @@ async fn own_id(api: &Api) -> Option<Value> {
 /// Waits until a server has a priority group of that name.
 pub async fn has_group(fleet: &Fleet, at: usize, name: &str) {
     wait_for(&format!("{} has the group {name}", fleet.servers[at].name), PATIENCE, || async {
-        has_group_now(fleet, at, name).await.then_some(())
+        has_group_now(fleet, at, name).await?.then_some(())
     })
     .await;
 }
 
-/// Whether a server has a priority group of that name.
-pub async fn has_group_now(fleet: &Fleet, at: usize, name: &str) -> bool {
-    let Ok(answer) = fleet.api(at).ask(Method::GET, "/api/v1/groups", None).await else { return false };
-    answer.json.as_array().is_some_and(|rows| rows.iter().any(|row| row["row"]["name"] == name))
+/// Whether a server has a priority group of that name; nothing while it does not answer, as one that starts anew.
+async fn has_group_now(fleet: &Fleet, at: usize, name: &str) -> Option<bool> {
+    let groups = fleet.api(at).try_get("/api/v1/groups").await?;
+    Some(groups.as_array()?.iter().any(|row| row["row"]["name"] == name))
+}
+
+/// A server answers, and has no priority group of that name.
+pub async fn lacks_group(fleet: &Fleet, at: usize, name: &str) {
+    let server = &fleet.servers[at].name;
+    let answers = || has_group_now(fleet, at, name);
+    let has = wait_for(&format!("{server} says which groups it has"), PATIENCE, answers).await;
+    assert!(!has, "{server} has the group {name}");
+}
+
+/// Opens a server's database to look into it. It is never made: a server that starts anew makes its own.
+pub fn look_into(file: &Path) -> rusqlite::Result<Connection> {
+    let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    store.busy_timeout(PATIENCE)?;
+    Ok(store)
 }
 
 /// Waits for a line of a server's SyncLog.
@@ -102,6 +120,17 @@ pub fn balancer(fleet: &Fleet, at: usize) -> Option<(u16, String)> {
 pub async fn balancer_is_told(fleet: &Fleet, at: usize, status: u16, line: &str) {
     wait_for(&format!("{} says {status} {line}", fleet.servers[at].name), PATIENCE, || async {
         (balancer(fleet, at)? == (status, line.to_owned())).then_some(())
+    })
+    .await;
+}
+
+/// Waits until a server has heard another since its start.
+pub async fn hears(fleet: &Fleet, at: usize, other: usize) {
+    let (server, name) = (&fleet.servers[at].name, fleet.servers[other].name.as_str());
+    wait_for(&format!("{server} hears {name}"), PATIENCE, || async {
+        let status = fleet.api(at).try_get("/api/v1/status").await?;
+        let heard = |row: &Value| row["name"] == name && !row["heard_ms_ago"].is_null();
+        status["servers"].as_array()?.iter().any(heard).then_some(())
     })
     .await;
 }

@@ -45,8 +45,11 @@ async fn told(api: &Api, title: &str) -> Value {
     .await
 }
 
-fn titles(alerts: &[Value]) -> Vec<&str> {
-    let mut titles: Vec<&str> = alerts.iter().filter_map(|alert| alert["title"].as_str()).collect();
+/// The titles that speak of this. What else happens on a busy machine, such as another server that stood still for long, is
+/// rightly told too.
+fn titles<'a>(alerts: &'a [Value], of: &str) -> Vec<&'a str> {
+    let titles = alerts.iter().filter_map(|alert| alert["title"].as_str());
+    let mut titles: Vec<&str> = titles.filter(|title| title.contains(of)).collect();
     titles.sort_unstable();
     titles
 }
@@ -75,11 +78,11 @@ async fn a_killed_primary_is_told_once_by_the_next_server_and_its_return_once() 
     // By then every server has had its turn to tell of the failure.
     let back = told(&site.fleet.api(0), "Server pa-1 came back").await;
     wait_for("both are on the primary", PATIENCE, || async {
-        (alerts(&site.fleet.api(0)).await?.len() >= 2).then_some(())
+        (titles(&alerts(&site.fleet.api(0)).await?, "pa-1").len() >= 2).then_some(())
     })
     .await;
     let all = alerts(&site.fleet.api(0)).await.expect("it answers");
-    assert_eq!(titles(&all), ["Server pa-1 came back", "Server pa-1 failed over"]);
+    assert_eq!(titles(&all, "pa-1"), ["Server pa-1 came back", "Server pa-1 failed over"]);
     assert_eq!(site.deliveries(activation(&alert)), [0, 1, 0], "by the server whose turn it is");
     assert_eq!(site.deliveries(activation(&back)).iter().sum::<usize>(), 1);
 }
@@ -95,7 +98,13 @@ async fn a_server_that_is_stopped_in_good_order_has_not_failed_over() {
     site.fleet.servers[1].kill();
     told(&site.fleet.api(0), "Server pa-2 failed over").await;
     let all = alerts(&site.fleet.api(0)).await.expect("it answers");
-    assert_eq!(titles(&all), ["Server pa-2 failed over", "Server pa-3 was stopped"]);
+    assert_eq!(titles(&all, "pa-3"), ["Server pa-3 was stopped"]);
+}
+
+/// Sends, and leaves the servers the time to do something with it before that is done again.
+async fn send_at_leisure(api: &Api) {
+    api.post("/api/v1/notifications/page/send", json!({})).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,19 +124,19 @@ async fn a_driver_that_ends_again_and_again_on_one_server_is_told() {
     watch(&api, &["driver_degraded", "failed_over"], "good").await;
     fleet.in_step().await;
     let title = "Driver Faulty driver is degraded on pa-1";
-    wait_for("the driver has ended often enough to be told", PATIENCE, || async {
-        api.post("/api/v1/notifications/page/send", json!({})).await;
+    let alert = wait_for("the driver has ended often enough to be told", PATIENCE, || async {
+        send_at_leisure(&api).await;
         alerts(&api).await?.into_iter().find(|alert| alert["title"] == title)
     })
     .await;
     let all = alerts(&api).await.expect("it answers");
-    assert_eq!(titles(&all), [title]);
-    assert!(all[0]["body"].as_str().is_some_and(|body| body.contains("Look at Drivers")), "{}", all[0]);
+    assert_eq!(titles(&all, "Driver "), [title]);
+    assert!(alert["body"].as_str().is_some_and(|body| body.contains("Look at Drivers")), "{alert}");
 
     // The page Drivers of the other server shows it as well, with how often it was started again there.
     let other = fleet.api(1);
     wait_for("another server shows the driver of this one as degraded", PATIENCE, || async {
-        api.post("/api/v1/notifications/page/send", json!({})).await;
+        send_at_leisure(&api).await;
         let view = other.ask(Method::GET, &format!("/api/v1/drivers/{FAULTY}"), None).await.ok()?.json["view"].clone();
         let on = view["servers"].as_array()?.iter().find(|on| on["server_name"] == "pa-1")?.clone();
         let degraded = on["state"] == "bad" && on["text"].as_str()?.starts_with("Ends again and again");
@@ -176,7 +185,7 @@ async fn a_secondary_whose_copy_stands_still_is_told_once_and_is_in_order_again_
     let page = site.send(1).await;
     site.ended_on(0, &page).await;
     let all = alerts(&site.fleet.api(0)).await.expect("it answers");
-    assert_eq!(titles(&all), ["Synchronisation error on pa-2"], "once, and nothing of what is mended");
+    assert_eq!(titles(&all, "pa-2"), ["Synchronisation error on pa-2"], "once, and nothing of what is mended");
     assert_eq!(site.deliveries(activation(&alert)), [1, 0, 0]);
 }
 
@@ -206,7 +215,7 @@ async fn a_copy_that_somebody_edited_is_told_once_and_mended() {
     })
     .await;
     shown(&api, "pa-2", "ok").await;
-    assert_eq!(titles(&alerts(&api).await.expect("it answers")), ["Synchronisation error on pa-2"]);
+    assert_eq!(titles(&alerts(&api).await.expect("it answers"), "pa-2"), ["Synchronisation error on pa-2"]);
 }
 
 /// Makes a program believe that it is another time.
@@ -243,5 +252,5 @@ async fn a_server_whose_clock_is_three_seconds_ahead_is_told_once_and_named() {
     site.fleet.servers[1].kill();
     told(&site.fleet.api(0), "Server pa-2 failed over").await;
     let all = alerts(&site.fleet.api(0)).await.expect("it answers");
-    assert_eq!(titles(&all), ["Clock of server pa-3 is wrong", "Server pa-2 failed over"]);
+    assert_eq!(titles(&all, "Clock of "), ["Clock of server pa-3 is wrong"]);
 }

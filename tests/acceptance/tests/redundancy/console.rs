@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use harness::{Server, wait_for};
+use harness::{Addresses, Server, wait_for};
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,9 +25,14 @@ async fn drill_and_what_if_at_a_console_say_what_pages_say_and_end_by_their_verd
     let mut site = Site::start().await;
     let servers = &site.fleet.servers;
 
-    let (status, text) = console(&servers[2], &["drill"]);
-    assert!(status == Some(0) || status == Some(3), "{status:?} {text}");
-    assert!(text.contains("pa-1  DEFAULT") && text.contains("takeover") && text.contains(" ms "), "{text}");
+    // Where a confirmation misses its time the drill says that another took over, and measures nothing: it is repeated.
+    let text = wait_for("a drill measures the takeover", Duration::from_secs(60), || async {
+        let (status, text) = console(&servers[2], &["drill"]);
+        assert!(status == Some(0) || status == Some(3), "{status:?} {text}");
+        assert!(text.contains("pa-1  DEFAULT") && text.contains("takeover"), "{text}");
+        text.contains(" ms ").then_some(text)
+    })
+    .await;
     let kept = site.fleet.api(2).get("/api/v1/redundancy/drill").await;
     assert!(text.starts_with(kept["text"].as_str().expect("a verdict")), "the page shows the same: {kept}");
     assert_eq!(kept["by"], "console");
@@ -79,9 +84,14 @@ async fn a_data_folder_with_a_long_name_takes_orders_too() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let long = folder.path().join("d".repeat(120)).join("e".repeat(120));
     fs::create_dir_all(&long).expect("a folder with a long name");
-    let config =
-        format!("name = \"pa-1\"\ndata = \"{}\"\n[listen]\nmesh = \"127.0.0.1:0\"\n", long.join("data").display());
-    let mut server = Server::new("pa-1", &folder.path().join("pa-1"), "127.0.0.1", &config, &[]);
+    let addresses = Addresses::claim();
+    let address = format!("{}.1", addresses.prefix());
+    let config = format!(
+        "name = \"pa-1\"\ndata = \"{}\"\n\
+         [listen]\nmesh = \"{address}:7400\"\nhttp = \"{address}:8080\"\nhttps = \"{address}:8443\"\n",
+        long.join("data").display()
+    );
+    let mut server = Server::new("pa-1", &folder.path().join("pa-1"), &address, &config, &[]);
     server.start();
     wait_for("the server takes orders", Duration::from_secs(60), || async {
         let (status, text) = console(&server, &["servers"]);

@@ -78,8 +78,7 @@ async fn a_drill_measures_a_takeover_and_reaches_nobody_and_what_if_names_the_se
     let answer = site.fleet.api(2).get(&format!("{WHAT_IF}&dead={first}")).await;
     assert_eq!(answer["runs"][0]["sender"]["name"], "pa-2", "{answer}");
     site.fleet.servers[0].kill();
-    let activation = site.send(2).await;
-    site.ended_on(1, &activation).await;
+    let activation = site.send_by(2, "pa-2").await;
     assert_eq!(site.deliveries(&activation), [0, ENDPOINTS, 0]);
     let (second, third) = (id_of(&site, "pa-2").await, id_of(&site, "pa-3").await);
     let answer = site.fleet.api(2).get(&format!("{WHAT_IF}&dead={first}&dead={second}&dead={third}")).await;
@@ -93,8 +92,7 @@ async fn site_with_one_that_came_back() -> Site {
     site.fleet.api(0).put("/api/v1/redundancy", json!({"manual_return": true})).await;
     site.fleet.in_step().await;
     site.fleet.servers[0].kill();
-    let activation = site.send(1).await;
-    site.ended_on(1, &activation).await;
+    site.send_by(1, "pa-2").await;
     one_thing_needs_attention(&site, 1, "pa-1: Down").await;
     site.fleet.servers[0].start();
     site

@@ -34,7 +34,7 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
         site.sealed(0, "endpoints", "strobe", "/address/password"),
         "an unchanged secret is kept as it is"
     );
-    site.send_reaches(0, 1).await;
+    site.send_reaches(0).await;
 
     for server in 0..2 {
         site.driver_told(server, CAP, "http://127.0.0.1:9/county: unreachable").await;
@@ -65,10 +65,10 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
 
     // The secondary takes over, and becomes the primary.
     site.fleet.servers[0].kill();
-    site.send_reaches(1, 2).await;
+    site.send_reaches(1).await;
     site.command(1, &["promote"]).expect("the primary is lost");
     site.rename(1, "Strobe at the gate").await;
-    site.send_reaches(1, 3).await;
+    site.send_reaches(1).await;
     assert_eq!(sealed, site.sealed(1, "endpoints", "strobe", "/address/password"));
     site.fleet.servers[1].stop();
 
@@ -82,7 +82,7 @@ async fn a_password_is_in_no_file_log_or_answer_and_every_server_can_use_it() {
     site.command(new, &["restore", "--passphrase", &locked]).expect("into an empty folder");
     site.command(new, &["promote"]).expect("nobody else is there");
     site.fleet.servers[new].start();
-    site.send_reaches(new, 4).await;
+    site.send_reaches(new).await;
     assert!(
         !holds(&site.data(new).join("config.db"), "PRIVATE KEY"),
         "the restored database does not keep the site's key"
@@ -134,7 +134,7 @@ async fn a_secret_that_does_not_open_stops_one_endpoint_and_says_what_to_do() {
     row["address"]["password"] = Value::from(PASSWORD);
     api.put("/api/v1/endpoints/strobe", row).await;
     site.state_of(mine, "ok").await;
-    site.send_reaches(0, 1).await;
+    site.send_reaches(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +147,7 @@ async fn a_drivers_own_secret_that_does_not_open_stops_that_driver_only() {
     let shown = site.driver_is(CAP, "bad").await;
     assert!(shown["text"].as_str().is_some_and(|text| text.contains("/post_token of driver")), "{shown}");
     site.driver_is(ALGO, "ok").await;
-    site.send_reaches(0, 1).await;
+    site.send_reaches(0).await;
     // Saving other settings cannot silently keep what does not open; the field is named.
     let path = format!("/api/v1/drivers/{CAP}/settings");
     let api = site.fleet.api(0);

@@ -16,6 +16,9 @@ const BELLS: [(&str, &str, Site); 3] = [
     ("high-bell", "high-group", Site::High),
 ];
 
+/// How far the time that the kernel gives a file lies behind the clock at most, in milliseconds.
+const CLOCK_STEP: i64 = 20;
+
 /// Waits until a bell has rung so often in all; gives who rang it how often.
 async fn rung(district: &District, bell: &str, times: usize) -> Vec<(Site, usize)> {
     wait_for(&format!("{bell} has rung {times} times"), LONG, || async {
@@ -39,7 +42,7 @@ fn text(value: &Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sites_bells_ring_by_calendar_from_its_own_server_and_from_the_next_when_that_one_is_dead() {
     let mut district = District::start().await;
-    let (first, second) = (in_seconds(14), in_seconds(26));
+    let (first, second) = (in_seconds(30), in_seconds(45));
     for (bell, group, _) in BELLS {
         district.schedule(bell, group, &[("First", first), ("Second", second)]).await;
     }
@@ -48,7 +51,7 @@ async fn each_sites_bells_ring_by_calendar_from_its_own_server_and_from_the_next
         assert_eq!(rung(&district, bell, 1).await, [(site, 1)], "{bell}");
         let late = district.last_rung(site, bell) - first;
         println!("{bell}: rung by {} {late} ms after it was due", site.name());
-        assert!(late >= 0, "{bell} was rung before its time");
+        assert!(late >= -CLOCK_STEP, "{bell} was rung {} ms before its time", -late);
     }
     wait_for("the first bell's record is on the primary, so that its end is nobody else's to tell", LONG, || async {
         (!sent(&district, Site::Office, "elementary-bell").await.is_empty()).then_some(())
@@ -85,21 +88,21 @@ async fn each_sites_bells_ring_by_calendar_from_its_own_server_and_from_the_next
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bell_whose_server_hangs_just_before_it_is_due_is_rung_by_the_next_by_the_deadline() {
     let district = District::start().await;
-    let due = in_seconds(14);
+    let due = in_seconds(30);
     district.schedule("elementary-bell", "elementary-group", &[("First", due)]).await;
     district.fleet.in_step().await;
     // It does not answer, and nobody can believe it down by then: heartbeats looked healthy a moment ago.
-    until(due, 300).await;
+    until(due, 1200).await;
     district.fleet.servers[Site::Elementary as usize].pause();
     assert_eq!(rung(&district, "elementary-bell", 1).await, [(Site::High, 1)]);
     let late = district.last_rung(Site::High, "elementary-bell") - due;
-    println!("owner stuck: the bell rang {late} ms after it was due (goal 750)");
-    assert!(late >= 0);
+    println!("owner stuck: the bell rang {late} ms after it was due");
+    assert!(late >= -CLOCK_STEP, "rung {} ms before its time", -late);
     // It wakes, asks the others, and leaves the bell alone.
     district.fleet.servers[Site::Elementary as usize].wake();
     district.fleet.in_step().await;
     wait_for("it knows that the bell was rung", LONG, || async {
-        let status = district.api(Site::Elementary).get("/api/v1/status").await;
+        let status = district.api(Site::Elementary).try_get("/api/v1/status").await?;
         status["servers"].as_array()?.iter().all(|server| server["state"] == "ok").then_some(())
     })
     .await;
@@ -110,10 +113,12 @@ async fn a_bell_whose_server_hangs_just_before_it_is_due_is_rung_by_the_next_by_
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_started_again_inside_the_minute_of_a_bell_do_not_ring_it_twice() {
     let mut district = District::start().await;
-    let due = in_seconds(14);
+    let due = in_seconds(30);
     district.schedule("high-bell", "high-group", &[("First", due)]).await;
     district.fleet.in_step().await;
     assert_eq!(rung(&district, "high-bell", 1).await, [(Site::High, 1)]);
+    let recorded = || async { (sent(&district, Site::Office, "high-bell").await.len() == 1).then_some(()) };
+    wait_for("its record is on the primary: that it was rung is known before all are killed", LONG, recorded).await;
     for site in Site::ALL {
         district.kill(site);
     }
@@ -122,7 +127,7 @@ async fn servers_started_again_inside_the_minute_of_a_bell_do_not_ring_it_twice(
     }
     district.fleet.in_step().await;
     // Longer than any of them takes to hand over what was due, ask the others, and take over from one that says nothing.
-    until(due, -8000).await;
+    until(due, -12_000).await;
     wait_for("its record is on the primary, whole", LONG, || async {
         (sent(&district, Site::Office, "high-bell").await.len() == 1).then_some(())
     })
@@ -134,7 +139,7 @@ async fn servers_started_again_inside_the_minute_of_a_bell_do_not_ring_it_twice(
 async fn a_bell_that_nobody_could_ring_in_time_is_recorded_once_as_missed_and_told() {
     let mut district = District::start().await;
     let api = district.api(Site::Office);
-    let due = in_seconds(16);
+    let due = in_seconds(30);
     district.schedule("elementary-bell", "elementary-group", &[("First", due)]).await;
     let mut calendar = api.get("/api/v1/calendars/elementary-bell").await["row"].clone();
     calendar["late_limit_s"] = json!(2);
@@ -151,7 +156,7 @@ async fn a_bell_that_nobody_could_ring_in_time_is_recorded_once_as_missed_and_to
     api.post("/api/v1/notifications", told).await;
     district.fleet.in_step().await;
     // All are gone before it is handed over, and come back when it is too late.
-    until(due, 7000).await;
+    until(due, 8000).await;
     for site in Site::ALL {
         district.kill(site);
     }
@@ -180,7 +185,7 @@ async fn a_bell_that_nobody_could_ring_in_time_is_recorded_once_as_missed_and_to
     assert!(detail["why"].to_string().contains("too late"), "{detail}");
     assert!(district.rings("office-bell").iter().map(|(_, n)| n).sum::<usize>() == 1, "told once");
     wait_for("System Status says that something was missed", LONG, || async {
-        let status = district.api(Site::Office).get("/api/v1/status").await;
+        let status = district.api(Site::Office).try_get("/api/v1/status").await?;
         let attention = status["attention"].as_array()?;
         attention.iter().any(|entry| entry["href"] == "/sent?outcome=missed").then_some(())
     })
@@ -190,7 +195,7 @@ async fn a_bell_that_nobody_could_ring_in_time_is_recorded_once_as_missed_and_to
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bells_today_counts_to_the_last_second_and_editors_may_say_so_on_the_primary_only() {
     let district = District::start().await;
-    let due = in_seconds(14);
+    let due = in_seconds(30);
     district.schedule("high-bell", "high-group", &[("First", due)]).await;
     district.fleet.in_step().await;
     let api = district.api(Site::Office);
@@ -200,7 +205,7 @@ async fn no_bells_today_counts_to_the_last_second_and_editors_may_say_so_on_the_
     let refused = district.api(Site::High).ask(Method::POST, path, Some(&none)).await.expect("an answer");
     assert_eq!(refused.status, 403, "{}", refused.text);
     // Every server has it in hand by then.
-    until(due, 2000).await;
+    until(due, 3000).await;
     let answer = api.ask(Method::POST, path, Some(&none)).await.expect("an answer");
     assert_eq!(answer.status, 204, "{}", answer.text);
     let record = wait_for("it was taken back", LONG, || async {

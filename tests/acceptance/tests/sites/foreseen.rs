@@ -105,7 +105,7 @@ async fn what_if_and_drill_say_who_rings_the_bells_with_a_server_dead_and_so_the
 
     // And so it comes, when the bells are brought forward.
     district.kill(Site::Elementary);
-    let (first, second) = (in_seconds(14), in_seconds(15));
+    let (first, second) = (in_seconds(30), in_seconds(31));
     for (bell, ..) in BELLS {
         let path = format!("/api/v1/calendars/{bell}");
         let mut calendar = district.api(Site::Office).get(&path).await["row"].clone();

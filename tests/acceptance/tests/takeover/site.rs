@@ -60,7 +60,7 @@ impl Site {
     async fn driver_runs_on(&self, server: usize) {
         let api = self.fleet.api(server);
         wait_for("the driver runs", Duration::from_secs(60), || async {
-            let status = api.get("/api/v1/status").await;
+            let status = api.try_get("/api/v1/status").await?;
             let this = status["servers"].as_array()?.iter().find(|server| server["this"] == true)?.clone();
             (this["drivers"][0]["state"] == "ok").then_some(())
         })
@@ -73,29 +73,64 @@ impl Site {
         answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
     }
 
-    /// Sends through one server until a certain one has done it, from beginning to end; gives that activation.
-    pub async fn send_by(&self, asked: usize, owner: &str) -> String {
-        let index = self.fleet.servers.iter().position(|server| server.name == owner).expect("a server's name");
+    /// Sends through one server until a certain one, and nobody else, has begun it on every endpoint; gives that activation.
+    ///
+    /// On a busy machine an owner that does not confirm in time is rightly replaced: its own folder says who did it. Whoever
+    /// it was, every endpoint has to have it.
+    pub async fn begun_by(&self, asked: usize, owner: &str) -> String {
+        let index = self.index(owner);
+        let by: [usize; 3] = std::array::from_fn(|server| if server == index { ENDPOINTS } else { 0 });
         wait_for(&format!("{owner} sends"), Duration::from_secs(60), || async {
             let api = self.fleet.api(asked);
-            let answer = api.ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await.ok()?;
-            let activation = answer.json["activations"][0].as_str()?.to_owned();
-            if answer.json["owner"] != owner {
-                return None;
-            }
+            let answer = api.ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await.ok()?.json;
+            let activation = answer["activations"][0].as_str()?.to_owned();
             wait_for("every endpoint has it", Duration::from_secs(60), || async {
                 self.everybody_has_it(&activation).then_some(())
             })
             .await;
-            // On a busy machine an owner may be replaced before it has begun: its own folder says who did it.
-            let by: [usize; 3] = std::array::from_fn(|server| if server == index { ENDPOINTS } else { 0 });
-            if self.deliveries(&activation) != by {
+            let found = self.deliveries(&activation);
+            if answer["owner"] == owner && found == by {
+                return Some(activation);
+            }
+            println!("not by {owner}: {found:?}, {answer}");
+            let _ = api.ask(Method::POST, &format!("/api/v1/running/{activation}/stop"), Some(&json!({}))).await;
+            None
+        })
+        .await
+    }
+
+    /// Sends through one server until a certain one has done it, from beginning to end; gives that activation.
+    pub async fn send_by(&self, asked: usize, owner: &str) -> String {
+        wait_for(&format!("{owner} sends from beginning to end"), Duration::from_secs(60), || async {
+            let activation = self.begun_by(asked, owner).await;
+            let by = self.deliveries(&activation);
+            // An owner that stands still for long is replaced in the middle as well.
+            if self.ended_by(&activation).await != owner || self.deliveries(&activation) != by {
                 return None;
             }
-            self.ended_on(index, &activation).await;
+            self.ended_on(self.index(owner), &activation).await;
             Some(activation)
         })
         .await
+    }
+
+    /// Waits until any server that runs has the record of the activation; gives the name of the server that ended it.
+    pub async fn ended_by(&self, activation: &str) -> String {
+        wait_for("the activation has ended", Duration::from_secs(120), || async {
+            for server in (0..3).filter(|server| self.fleet.servers[*server].runs()) {
+                let sent = self.fleet.api(server).try_get("/api/v1/sent").await.unwrap_or_default();
+                let mut rows = sent["rows"].as_array().into_iter().flatten();
+                if let Some(row) = rows.find(|row| row["activation"] == activation) {
+                    return Some(row["server_name"].as_str()?.to_owned());
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    fn index(&self, name: &str) -> usize {
+        self.fleet.servers.iter().position(|server| server.name == name).expect("a server's name")
     }
 
     /// Sends with an idempotency key.

@@ -37,7 +37,7 @@ async fn switch(site: &Site, version: &str, confirm: bool) -> (u16, String) {
     let api = site.fleet.api(0);
     wait_for("the version is offered", PATIENCE, || async {
         api.pin(DRIVER).await;
-        let driver = api.get(&format!("/api/v1/drivers/{DRIVER}")).await;
+        let driver = api.try_get(&format!("/api/v1/drivers/{DRIVER}")).await?;
         driver["view"]["other_versions"].as_array()?.iter().any(|other| other == version).then_some(())
     })
     .await;
@@ -60,10 +60,9 @@ fn store(site: &Site, server: usize) -> Vec<String> {
 async fn enabling_a_driver_on_the_primary_brings_its_file_to_a_secondary_that_never_saw_it() {
     let mut site = site().await;
     assert_eq!(store(&site, 0), store(&site, 1), "the same file, by its checksum");
-    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    assert_eq!(site.check(&["--wait", "60"]).status, 0);
     site.fleet.servers[0].kill();
-    let activation = site.send(1).await;
-    site.delivered_by(1, &activation).await;
+    site.send_by(1, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,8 +73,7 @@ async fn a_later_version_goes_to_every_server_and_an_earlier_one_only_when_that_
     for server in 0..2 {
         site.driver_on(server, |driver| driver["state"] == "ok" && driver["version"] == LATER).await;
     }
-    let activation = site.send(1).await;
-    site.delivered_by(0, &activation).await;
+    site.send_by(1, 0).await;
 
     let (status, text) = switch(&site, BUILT, false).await;
     assert_eq!(status, 422, "{text}");
@@ -126,10 +124,9 @@ async fn a_file_that_was_changed_on_the_primary_is_not_handed_on_and_the_server_
     // The right file appears on the primary, and nobody does anything on the secondary.
     replace(&later, &right);
     site.driver_on(1, |driver| driver["state"] == "ok" && driver["version"] == LATER).await;
-    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    assert_eq!(site.check(&["--wait", "60"]).status, 0);
     site.fleet.servers[0].kill();
-    let activation = site.send(1).await;
-    site.delivered_by(1, &activation).await;
+    site.send_by(1, 1).await;
 }
 
 /// Another file under the name: a driver that runs from the old one goes on with that.
@@ -159,8 +156,11 @@ async fn a_primary_that_lost_a_drivers_file_has_it_from_a_secondary_after_its_re
     site.fleet.servers[0].start();
     site.driver_on(0, |driver| driver["state"] == "ok" && driver["version"] == BUILT).await;
     assert_eq!(store(&site, 0), before, "the same file");
-    let log = site.fleet.api(0).get("/api/v1/logs/sync?limit=500").await.to_string();
-    assert!(log.contains("from pa-2"), "{log}");
+    wait_for("its log says from whom", PATIENCE, || async {
+        let log = site.fleet.api(0).try_get("/api/v1/logs/sync?limit=500").await?;
+        log.to_string().contains("from pa-2").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::site::{BUILT, DRIVER, Site, run};
 #[tokio::test(flavor = "multi_thread")]
 async fn check_tells_versions_roles_positions_and_drivers_as_text_and_as_json() {
     let site = Site::start().await;
-    let check = site.check(&["--json", "--wait", "20"]);
+    let check = site.check(&["--json", "--wait", "60"]);
     assert_eq!(check.status, 0, "{}", check.text);
     let servers = check.json["servers"].as_array().expect("servers");
     let roles: Vec<_> = servers.iter().map(|server| server["role"].clone()).collect();
@@ -18,7 +18,7 @@ async fn check_tells_versions_roles_positions_and_drivers_as_text_and_as_json() 
         let driver = &server["drivers"][DRIVER];
         assert_eq!(driver["sha256"].as_str().map(str::len), Some(64), "{driver}");
     }
-    let text = site.check(&["--wait", "20"]).text;
+    let text = site.check(&["--wait", "60"]).text;
     for line in ["pa-1 (primary) at https://", "pa-2 (secondary)", "in step with the primary", "all servers match"] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
     }
@@ -28,9 +28,9 @@ async fn check_tells_versions_roles_positions_and_drivers_as_text_and_as_json() 
 async fn check_believes_the_site_only_and_finds_the_others_by_itself() {
     let mut site = Site::start().await;
     // One address is enough; without --all the rest is at least named.
-    let alone = site.installer(&["check", "--json"], &[0]);
+    let alone = site.installer(&["check", "--json", "--wait", "60"], &[0]);
     assert_eq!((alone.status, &alone.json["unasked"][0]["name"]), (0, &json!("pa-2")), "{}", alone.text);
-    let all = site.installer(&["check", "--json", "--all", "--wait", "20"], &[0]);
+    let all = site.installer(&["check", "--json", "--all", "--wait", "60"], &[0]);
     assert_eq!((all.status, all.json["servers"].as_array().map(Vec::len)), (0, Some(2)), "{}", all.text);
     // The site's certificate from a data folder does as well as the fingerprint.
     let address = [format!("{}:8443", site.fleet.servers[0].address)];

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resumes_by_itself() {
     let mut site = Site::start().await;
-    assert_eq!(site.check(&[]).status, 0);
+    assert_eq!(site.check(&["--wait", "60"]).status, 0);
 
     // The wrong order: the secondary first.
     site.restart(1, Some(LATER));
@@ -35,11 +35,9 @@ async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resu
     assert_eq!(site.names(1).await, ["page"], "the copy stands still");
 
     // Takeover works across the two versions, in both directions: handing over, and taking over.
-    let activation = site.send(1).await;
-    site.delivered_by(0, &activation).await;
+    let before = site.send_by(1, 0).await;
     site.fleet.servers[0].kill();
-    let activation = site.send(1).await;
-    site.delivered_by(1, &activation).await;
+    let after = site.send_by(1, 1).await;
 
     // The primary follows; nobody touches the secondary.
     let pid = site.fleet.servers[1].pid();
@@ -50,10 +48,12 @@ async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resu
     })
     .await;
     assert_eq!(site.fleet.servers[1].pid(), pid, "no restart was needed");
-    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    assert_eq!(site.check(&["--wait", "60"]).status, 0);
     wait_for("the primary has both records, the secondary's too", PATIENCE, || async {
-        let records = site.fleet.api(0).get("/api/v1/sent").await;
-        (records["rows"].as_array()?.len() == 2).then_some(())
+        let records = site.fleet.api(0).try_get("/api/v1/sent").await?;
+        let rows = records["rows"].as_array()?;
+        let has = |activation: &String| rows.iter().any(|row| row["activation"] == activation.as_str());
+        (has(&before) && has(&after)).then_some(())
     })
     .await;
 }
@@ -62,16 +62,20 @@ async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resu
 async fn upgraded_in_order_the_plan_leads_from_server_to_server() {
     let mut site = Site::start().await;
     for expected in ["pa-1", "pa-2"] {
-        let plan = site.installer(&["upgrade-plan", "--to", LATER, "--all", "--json"], &[0]);
+        // A server that is not in step yet is waited for before another one is named.
+        let plan = wait_for("the plan names the next server", PATIENCE, || async {
+            let plan = site.installer(&["upgrade-plan", "--to", LATER, "--all", "--json"], &[0]);
+            plan.json["next"].is_string().then_some(plan)
+        })
+        .await;
         assert_eq!((plan.status, &plan.json["next"]), (1, &json!(expected)), "{}", plan.text);
         let server = site.fleet.servers.iter().position(|server| server.name == expected).expect("known");
         // The other one sends while this one is away.
         assert!(site.fleet.servers[server].stop(), "it drains and ends well");
-        let activation = site.send(1 - server).await;
-        site.delivered_by(1 - server, &activation).await;
+        site.send_by(1 - server, 1 - server).await;
         site.start_as(server, Some(LATER));
     }
-    assert_eq!(site.check(&["--wait", "20"]).status, 0);
+    assert_eq!(site.check(&["--wait", "60"]).status, 0);
     let plan = site.installer(&["upgrade-plan", "--to", LATER, "--all"], &[0]);
     assert_eq!(plan.status, 0, "{}", plan.text);
     assert!(plan.text.contains("nothing is left to upgrade"), "{}", plan.text);
@@ -83,8 +87,7 @@ async fn the_mesh_works_across_two_adjacent_protocols_and_says_so_beyond() {
     site.fleet.servers[1].set_environment("ONEALERT_PRETEND_PROTOCOL", Some("2"));
     site.restart(1, Some(LATER));
     site.shown(0, 1, |server| !server["heard_ms_ago"].is_null() && server["versions"]["protocol"] == "2").await;
-    let activation = site.send(1).await;
-    site.delivered_by(0, &activation).await;
+    site.send_by(1, 0).await;
 
     site.fleet.servers[1].set_environment("ONEALERT_PRETEND_PROTOCOL", Some("3"));
     site.restart(1, Some(LATER));
@@ -93,8 +96,7 @@ async fn the_mesh_works_across_two_adjacent_protocols_and_says_so_beyond() {
     assert_eq!((check.status, &check.json["verdict"]), (6, &json!("apart")), "{}", check.text);
     // Both have lost each other, and both still send what they are asked to.
     for server in 0..2 {
-        let activation = site.send(server).await;
-        site.delivered_by(server, &activation).await;
+        site.send_by(server, server).await;
     }
 }
 
@@ -106,7 +108,7 @@ async fn a_synchronisation_protocol_one_apart_is_named_on_both_servers_and_goes_
     let (_, text) = site.sync_of(1, |state, text| state == "bad" && text.contains("sync protocol")).await;
     assert!(text.contains("1 there, 2 here") && text.contains("run the same product version on both"), "{text}");
     wait_for("the primary's log names both", PATIENCE, || async {
-        let lines = site.fleet.api(0).get("/api/v1/logs/sync?limit=500").await.to_string();
+        let lines = site.fleet.api(0).try_get("/api/v1/logs/sync?limit=500").await?.to_string();
         (lines.contains("pa-2 gets no configuration") && lines.contains("this server has 1, the other has 2"))
             .then_some(())
     })
@@ -114,8 +116,7 @@ async fn a_synchronisation_protocol_one_apart_is_named_on_both_servers_and_goes_
     let rows = site.fleet.api(0).get("/api/v1/servers").await.to_string();
     assert!(rows.contains("not synchronised: sync protocol"), "{rows}");
     // Takeover does not ask for it.
-    let activation = site.send(1).await;
-    site.delivered_by(0, &activation).await;
+    site.send_by(1, 0).await;
     site.fleet.servers[1].set_environment("ONEALERT_PRETEND_SYNC_PROTOCOL", None);
     site.restart(1, None);
     site.sync_of(1, |state, _| state == "ok").await;

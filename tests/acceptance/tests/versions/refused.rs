@@ -111,7 +111,7 @@ async fn files_that_were_changed_while_the_servers_were_down_are_refused_in_word
     }
     // In the driver folder too the changed file is refused, by the checksum that was pinned.
     let file = wait_for("the file in the folder is judged", PATIENCE, || async {
-        let files = site.fleet.api(0).get("/api/v1/drivers").await["files"].as_array()?.clone();
+        let files = site.fleet.api(0).try_get("/api/v1/drivers").await?["files"].as_array()?.clone();
         files.into_iter().find(|file| file["driver"] == DRIVER && file["state"] == "bad")
     })
     .await;
@@ -144,8 +144,7 @@ async fn files_that_were_changed_while_the_servers_were_down_are_refused_in_word
         on(&site, 0, DRIVER, server, |on| on["state"] == "ok" && on["version"] == BUILT).await;
         assert_eq!(fs::read(stored(&site, server, &expected)).expect("the file"), right);
     }
-    let activation = site.send(1).await;
-    site.delivered_by(0, &activation).await;
+    site.send_by(1, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +158,10 @@ async fn a_secondary_whose_driver_file_was_changed_while_it_was_down_takes_the_r
     site.fleet.servers[1].start();
     site.driver_on(1, |driver| driver["state"] == "ok" && driver["version"] == BUILT).await;
     assert_eq!(fs::read(&file).expect("the driver"), right);
-    assert!(site.fleet.servers[1].log().contains("was changed: expected SHA-256"), "it says what it found");
-    let log = site.fleet.api(1).get("/api/v1/logs/sync?limit=500").await.to_string();
-    assert!(log.contains(&format!("fetched driver file {expected} from")), "{log}");
+    wait_for("its logs say what it found and whom it asked", PATIENCE, || async {
+        let found = site.fleet.servers[1].log().contains("was changed: expected SHA-256");
+        let log = site.fleet.api(1).try_get("/api/v1/logs/sync?limit=500").await?.to_string();
+        (found && log.contains(&format!("fetched driver file {expected} from"))).then_some(())
+    })
+    .await;
 }

@@ -101,20 +101,38 @@ impl Site {
         names
     }
 
-    /// Sends through a server; gives the activation.
-    pub async fn send(&self, server: usize) -> String {
-        let answer = self.fleet.api(server).post("/api/v1/notifications/page/send", json!({})).await;
-        answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
+    /// Sends through a server until a certain one, and nobody else, has written it to the endpoint; gives that activation.
+    ///
+    /// On a busy machine an owner that does not confirm in time is rightly replaced: its own folder says who did it. Whoever
+    /// it was, the endpoint has to have it.
+    pub async fn send_by(&self, asked: usize, owner: usize) -> String {
+        let (api, name) = (self.fleet.api(asked), &self.fleet.servers[owner].name);
+        wait_for(&format!("{name} sends"), PATIENCE, || async {
+            let path = "/api/v1/notifications/page/send";
+            let answer = api.ask(Method::POST, path, Some(&json!({}))).await.ok()?.json;
+            let activation = answer["activations"][0].as_str()?.to_owned();
+            let by = wait_for("the endpoint has it", PATIENCE, || async {
+                let by = self.written_by(&activation);
+                (!by.is_empty()).then_some(by)
+            })
+            .await;
+            if by != [owner] {
+                println!("not by {name}: {by:?}, {answer}");
+                return None;
+            }
+            Some(activation)
+        })
+        .await
     }
 
-    /// Waits until this server has written the activation to the endpoint.
-    pub async fn delivered_by(&self, server: usize, activation: &str) {
-        let name = &self.fleet.servers[server].name;
-        let file = self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join("page.txt");
-        wait_for("the endpoint has it from that server", PATIENCE, || async {
-            std::fs::read_to_string(&file).unwrap_or_default().contains(activation).then_some(())
-        })
-        .await;
+    /// The servers that have written the activation to the endpoint.
+    fn written_by(&self, activation: &str) -> Vec<usize> {
+        let wrote = |server: &usize| {
+            let name = &self.fleet.servers[*server].name;
+            let file = self.fleet.folder().join(name).join("data/driver-state").join(DRIVER).join("page.txt");
+            std::fs::read_to_string(file).unwrap_or_default().contains(activation)
+        };
+        (0..self.fleet.servers.len()).filter(wrote).collect()
     }
 
     /// Compares all servers, over HTTPS.
