@@ -57,6 +57,7 @@ use crate::{
     settings::Settings,
     sound::{self, Sound},
     upkeep,
+    watched::Watch,
     world::Outside,
 };
 
@@ -123,6 +124,7 @@ pub struct App {
     mesh: Mesh,
     door: Listener,
     subscriber: Option<Arc<Subscriber>>,
+    watch: Watch,
     looping: tokio::task::JoinHandle<()>,
     serving: tokio::task::JoinHandle<()>,
     _occupancy: Occupancy,
@@ -269,6 +271,7 @@ impl App {
         });
         let (dirty, drivers_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (stop, stopped) = watch::channel(false);
+        let watch = Watch::new(hub.lives.restart.clone());
 
         // The loop.
         let standing = health::standing(&hub);
@@ -299,11 +302,11 @@ impl App {
             alerts: notices,
             dirty: dirty.clone(),
         };
-        let looping = tokio::spawn(Driver::new(node, outside, &way, events).run());
+        let looping = watch.keep("loop", Driver::new(node, outside, &way, events).run());
         if out_of_service {
             way.tell(Happened::Retire);
         }
-        tokio::spawn(relay::run(mesh_events, way.clone(), hub.clone()));
+        watch.keep("relay", relay::run(mesh_events, way.clone(), hub.clone()));
 
         // Peers.
         let publisher = Publisher::new(PublisherConfig {
@@ -329,8 +332,8 @@ impl App {
                     None,
                 )?;
                 let subscriber = Arc::new(subscriber);
-                tokio::spawn(replication::copy(hub.clone(), events, dirty.clone()));
-                tokio::spawn(replication::deliver_records(records.clone(), subscriber.clone()));
+                watch.finish("copy", replication::copy(hub.clone(), events, dirty.clone()));
+                watch.keep("records", replication::deliver_records(records.clone(), subscriber.clone()));
                 Some(subscriber)
             }
         };
@@ -349,17 +352,17 @@ impl App {
             subscriber: subscriber.clone(),
             drivers_changed: drivers_changed.clone(),
         };
-        tokio::spawn(followers.run(stopped.clone()));
-        tokio::spawn(follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
-        tokio::spawn(follow::live(hub.clone(), dirty, stopped.clone()));
-        tokio::spawn(follow::health(hub.clone(), heartbeat, stopped.clone()));
-        tokio::spawn(alerts::watch(hub.clone(), noticed, heartbeat, stopped.clone()));
-        tokio::spawn(scheduler::run(hub.clone(), stopped.clone()));
-        tokio::spawn(meet::open(hub.clone()));
-        tokio::spawn(upkeep::run(hub.clone(), stopped.clone()));
+        watch.keep("followers", followers.run(stopped.clone()));
+        watch.keep("drivers", follow::drivers(hub.clone(), driver_events, drivers_changed, dirty.clone()));
+        watch.keep("live", follow::live(hub.clone(), dirty, stopped.clone()));
+        watch.keep("health", follow::health(hub.clone(), heartbeat, stopped.clone()));
+        watch.keep("alerts", alerts::watch(hub.clone(), noticed, heartbeat, stopped.clone()));
+        watch.keep("scheduler", scheduler::run(hub.clone(), stopped.clone()));
+        watch.finish("opening", meet::open(hub.clone()));
+        watch.keep("upkeep", upkeep::run(hub.clone(), stopped.clone()));
         let answers = Arc::new(Answers(hub.clone()));
         if let Some(orders) = control::listen(&hub.settings.data) {
-            tokio::spawn(control::serve(answers.clone(), orders, stopped.clone()));
+            watch.keep("control", control::serve(answers.clone(), orders, stopped.clone()));
         }
         let listening = Listening {
             mesh: mesh_address,
@@ -370,13 +373,13 @@ impl App {
             role: folder.role,
             name,
         };
-        let serving = tokio::spawn(serve(answers, pages(&hub, http, https, &identity)?, stopped));
+        let serving = watch.keep("pages", serve(answers, pages(&hub, http, https, &identity)?, stopped));
         hub.ready.store(true, Ordering::Release);
-        Ok(App { hub, stop, mesh, door, subscriber, looping, serving, _occupancy: occupancy, listening })
+        Ok(App { hub, stop, mesh, door, subscriber, watch, looping, serving, _occupancy: occupancy, listening })
     }
 
     /// Returns when the program is to be started anew in its place, because what is in the data folder is another server's
-    /// from here on.
+    /// from here on, or because something that the server needs has broken down.
     pub async fn starts_anew(&self) {
         let mut restart = self.hub.lives.restart.subscribe();
         // The hub lives as long as this: the wait ends by the wish only.
@@ -386,6 +389,7 @@ impl App {
     /// Stops in good order: takes nothing new, lets what runs finish or be taken over, then closes.
     pub async fn stop(self) {
         let began = Instant::now();
+        self.watch.stopping();
         self.hub.way.tell(Happened::Drain);
         self.hub.standing.send_modify(|duty| duty.draining = true);
         let alone = self.hub.config().servers.values().filter(|row| !row.deprovisioned).count() <= 1;

@@ -8,7 +8,7 @@
 //! server's own), [`seal`] (secrets), [`trust`] (in driver files), [`lock`] (a backup's key). The life of a server: [`life`]
 //! (where it stands),
 //! [`replication`], [`meet`] and [`promote`] (generations), [`retire`], [`upkeep`], [`control`] (orders from the command line),
-//! [`foresight`] and [`bells`] (who would reach and ring what), [`drill`], [`rehearsal`] (drill and what if at the console). [`process`]: what it asks of the system.
+//! [`foresight`] and [`bells`] (who would reach and ring what), [`drill`], [`rehearsal`] (drill and what if at the console). [`watched`]: tasks that must not end. [`process`]: what it asks of the system.
 
 #![warn(clippy::print_stderr, clippy::print_stdout, reason = "a server speaks through tracing")]
 
@@ -58,6 +58,7 @@ pub mod signals;
 pub mod sound;
 pub mod trust;
 pub mod upkeep;
+pub mod watched;
 pub mod world;
 
 /// Random bytes from the system.

@@ -324,7 +324,7 @@ async fn run(settings: Settings, begun: Instant, signals: &Signals) -> Result<Af
             After::End
         }
         () = app.starts_anew() => {
-            tracing::warn!("starting anew: this server's place in the installation has changed");
+            tracing::warn!("starting anew: a fresh process takes this one's place");
             After::StartAnew
         }
     };

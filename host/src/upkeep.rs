@@ -20,7 +20,7 @@ use onealert_store::{
 use onealert_web::needs::State;
 use tokio::sync::watch;
 
-use crate::{alerts::Noticed, hub::Hub, life, replication::Subscribes};
+use crate::{alerts::Noticed, hub::Hub, life, replication::Subscribes, watched};
 
 /// A repair from another server that takes longer than this is given up; the next round tries again.
 const REPAIR: Duration = Duration::from_secs(30);
@@ -53,7 +53,9 @@ async fn scrub(hub: &Arc<Hub>) {
         // A secondary without a copy.
         Ok(Err(onealert_store::StoreError::Empty { .. })) => return,
         Ok(Err(error)) => return say(hub, State::Bad, format!("rows could not be compared with digests: {error}")),
-        Err(_) => return,
+        Err(error) => {
+            return say(hub, State::Bad, format!("comparing rows with digests broke down: {}", watched::words(error)));
+        }
     };
     let ScrubReport { faults, position, rows } = report;
     tracing::debug!(rows, lsn = position.lsn, faults = faults.len(), "scrub");
@@ -188,7 +190,10 @@ async fn trim(hub: &Arc<Hub>) {
                 format!("the change log was trimmed to changes {} to {}", bounds.tail + 1, bounds.head),
             );
         }
-        Ok(Ok(_) | Err(onealert_store::StoreError::Empty { .. })) | Err(_) => {}
+        Ok(Ok(_) | Err(onealert_store::StoreError::Empty { .. })) => {}
+        Err(error) => {
+            say(hub, State::Bad, format!("trimming the change log broke down: {}", watched::words(error)));
+        }
         Ok(Err(error)) => say(hub, State::Warning, format!("the change log could not be trimmed: {error}")),
     }
 }

@@ -5,6 +5,7 @@ pub mod claims;
 mod prepare;
 mod results;
 mod run;
+mod running;
 mod times;
 mod voice;
 
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::{drive::Happened, payload::Payload, seal::Seal, sound::Sound};
 use claims::Claims;
+use running::{Running, all_failed};
 pub use times::Times;
 
 /// How the reason of an endpoint begins that a more urgent notification took away.
@@ -112,31 +114,29 @@ impl Deliveries {
 
     /// Starts a delivery.
     pub fn start(&self, order: Order) {
-        let id = order.content.id;
-        let (sender, words) = mpsc::unbounded_channel();
-        // A delivery of an earlier attempt that is still ending keeps its own channel; words go to the newer one.
-        self.tools.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender.clone());
-        let tools = self.tools.clone();
-        tokio::spawn(async move {
-            let attempt = order.attempt;
+        self.begin(order, |tools, order, words| async move {
             match serde_json::from_str::<Payload>(&order.content.payload) {
-                Ok(payload) => run::Delivery::new(tools.clone(), order, payload, words).run().await,
+                Ok(payload) => run::Delivery::new(tools, order, payload, words).run().await,
                 Err(error) => {
                     let reason = format!("the activation's content cannot be read: {error}");
-                    tracing::error!(activation = %id, "{reason}");
-                    let failed = EndpointState::Failed { reason };
-                    let states =
-                        (0..order.content.endpoints.len() as u32).map(|index| (index, failed.clone())).collect();
-                    let _ = tools.report.send(Happened::Progress { activation: id, attempt, states });
+                    let endpoints = order.content.endpoints.len() as u32;
+                    all_failed(&tools, order.content.id, order.attempt, endpoints, &reason);
                 }
             }
-            tools.claims.lock().unwrap_or_else(PoisonError::into_inner).release(id);
-            let mut running = tools.running.lock().unwrap_or_else(PoisonError::into_inner);
-            if running.get(&id).is_some_and(|current| current.same_channel(&sender)) {
-                running.remove(&id);
-            }
-            drop(running);
-            let _ = tools.report.send(Happened::DeliveryEnded { activation: id, attempt });
+        });
+    }
+
+    /// Runs what delivers an order, and sees to its end.
+    fn begin<F>(&self, order: Order, deliver: impl FnOnce(Arc<Tools>, Order, mpsc::UnboundedReceiver<Word>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, words) = mpsc::unbounded_channel();
+        let running = Running::new(self.tools.clone(), &order, sender);
+        let delivery = deliver(self.tools.clone(), order, words);
+        tokio::spawn(async move {
+            delivery.await;
+            running.end();
         });
     }
 

@@ -6,10 +6,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use onealert_core::{activation::EndpointState, config::Audio, effect::HaltReason, ids::DriverId};
 use onealert_media::render::Rendered;
 use onealert_plugin_api::document::{Delivered, Failure, Prepared, PreparedState, RtpDestination};
@@ -22,9 +24,13 @@ use tokio::{
 use super::{
     Order, Tools, Word,
     results::fail,
+    running::BROKE_DOWN,
     voice::{Voice, next},
 };
-use crate::payload::{Payload, Variables};
+use crate::{
+    payload::{Payload, Variables},
+    watched::{said, words},
+};
 
 /// How long what was begun may take to come to its result when another server goes on.
 const HAND_OVER: Duration = Duration::from_secs(5);
@@ -104,8 +110,24 @@ impl Delivery {
         }
     }
 
-    /// Runs to the end. The caller reports that it ended.
+    /// Runs to the end. The caller reports that it ended. What was switched on is switched off although a step of it breaks
+    /// down.
     pub async fn run(mut self) {
+        let halted = match AssertUnwindSafe(self.deliver()).catch_unwind().await {
+            Ok(halted) => halted,
+            Err(panic) => {
+                let words = said(panic.as_ref());
+                tracing::error!(activation = %self.order.content.id, "{BROKE_DOWN}: {words}");
+                let all = 0..self.order.content.endpoints.len() as u32;
+                self.report(all.map(|index| (index, fail(BROKE_DOWN))).collect());
+                None
+            }
+        };
+        self.close(halted).await;
+    }
+
+    /// Delivers, until there is nothing left to do, or until it is halted.
+    async fn deliver(&mut self) -> Option<HaltReason> {
         let started = Instant::now();
         let mut stay_until = started + Duration::from_secs(u64::from(self.payload.hold_seconds));
         self.open();
@@ -136,7 +158,7 @@ impl Delivery {
                 },
                 Some(step) = self.steps.join_next(), if steps => match step {
                     Ok(step) => self.took(step),
-                    Err(error) => tracing::error!(activation = %self.order.content.id, %error, "a delivery step panicked"),
+                    Err(error) => self.lost_step(&words(error)),
                 },
                 event = next(&mut self.voice), if matches!(self.voice, Voice::Playing(_)) => self.stream(event),
                 () = sleep_until(wake.unwrap_or(until)), if wake.is_some() => {}
@@ -147,7 +169,7 @@ impl Delivery {
             Some(HaltReason::HandedOver) => self.await_begun().await,
             Some(_) => {}
         }
-        self.close(halted).await;
+        halted
     }
 
     /// Another server goes on: what was begun here comes to its result first, so that it is begun once. What is only heard stops,
@@ -172,6 +194,14 @@ impl Delivery {
                 }
                 () = sleep_until(until) => return,
             }
+        }
+    }
+
+    /// A step broke down. Its endpoints have no result when the delivery ends; sound that is not made by then is never made.
+    fn lost_step(&mut self, words: &str) {
+        tracing::error!(activation = %self.order.content.id, "a step of a delivery broke down: {words}");
+        if self.steps.is_empty() && matches!(self.voice, Voice::Rendering | Voice::Listening(_)) {
+            self.took(Step::Rendered(Err(BROKE_DOWN.to_owned())));
         }
     }
 
