@@ -31,6 +31,8 @@ pub struct Settings {
     pub licence: Licence,
     /// How configuration is kept for secondaries and compared.
     pub replication: Replication,
+    /// How long what was sent is kept.
+    pub history: History,
     /// Files that parts of the log are written to, beside standard error.
     pub log_file: Vec<LogFile>,
 }
@@ -115,6 +117,16 @@ pub struct Replication {
     pub log_mb: u64,
 }
 
+/// Sent Notifications.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// For how many days what was sent is kept.
+    pub keep_days: u64,
+    /// How many mebibytes of it are kept: the oldest goes first. What the primary does not have yet goes at twice as many.
+    pub keep_mb: u64,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         let data = default_data_folder();
@@ -130,6 +142,7 @@ impl Default for Settings {
             licence: Licence::default(),
             log_file: Vec::new(),
             replication: Replication::default(),
+            history: History::default(),
         }
     }
 }
@@ -163,6 +176,12 @@ impl Default for Licence {
 impl Default for Replication {
     fn default() -> Replication {
         Replication { scrub_s: 60, log_keep: 10_000, log_days: 7, log_mb: 256 }
+    }
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { keep_days: 400, keep_mb: 4096 }
     }
 }
 
@@ -221,6 +240,13 @@ impl Settings {
         if !(1..=86_400).contains(&self.replication.scrub_s) {
             return Err(format!("replication.scrub_s {} is outside 1 to 86400", self.replication.scrub_s));
         }
+        // What has ended is known for a day beside its record; a record that goes before that would be missed and written again.
+        if !(2..=36_500).contains(&self.history.keep_days) {
+            return Err(format!("history.keep_days {} is outside 2 to 36500", self.history.keep_days));
+        }
+        if !(1..=1 << 20).contains(&self.history.keep_mb) {
+            return Err(format!("history.keep_mb {} is outside 1 to 1048576", self.history.keep_mb));
+        }
         if !(20..=5000).contains(&self.timing.heartbeat_ms) {
             return Err(format!("timing.heartbeat_ms {} is outside 20 to 5000", self.timing.heartbeat_ms));
         }
@@ -278,6 +304,8 @@ mod tests {
             ("[timing]\nheartbeat_ms = 1", "heartbeat_ms 1 "),
             ("[[log_file]]\npath = \"x\"\nfilter = \"SyncLog=loud\"", "SyncLog=loud"),
             ("[replication]\nscrub_s = 0", "scrub_s 0 "),
+            ("[history]\nkeep_days = 1", "keep_days 1 "),
+            ("[history]\nkeep_mb = 0", "keep_mb 0 "),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(named), "{error}");

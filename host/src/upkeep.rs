@@ -1,5 +1,5 @@
-//! What is done every minute without being asked: rows are compared with what was committed and repaired, the change log is
-//! trimmed, a secondary's licence is looked at.
+//! What is done every minute without being asked: rows are compared with what was committed and repaired, the change log and
+//! Sent Notifications are trimmed, a secondary's licence is looked at.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -9,11 +9,12 @@ use onealert_core::{
     life::Life,
     members::{self, Grace, grace},
     replicate::Position,
-    time::Span,
+    time::{Span, Wall},
 };
 use onealert_peers::{NoRecords, PeerAddress, Subscriber, SubscriberConfig, SyncEvent};
 use onealert_store::{
     change::AuditEntry,
+    history::Limits,
     log::TrimRule,
     scrub::{ScrubReport, TableFault},
 };
@@ -24,6 +25,9 @@ use crate::{alerts::Noticed, hub::Hub, life, replication::Subscribes, watched};
 
 /// A repair from another server that takes longer than this is given up; the next round tries again.
 const REPAIR: Duration = Duration::from_secs(30);
+
+/// Between two portions of what goes of Sent Notifications.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs until the server stops.
 pub async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
@@ -38,6 +42,7 @@ pub async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
         }
         scrub(&hub).await;
         trim(&hub).await;
+        shorten_history(&hub).await;
         licence(&hub);
     }
 }
@@ -174,7 +179,7 @@ async fn trim(hub: &Arc<Hub>) {
     let rule = TrimRule {
         acknowledged: acknowledged(hub),
         keep: replication.log_keep,
-        oldest: onealert_core::time::Wall(now.0.saturating_sub_unsigned(age.as_millis())),
+        oldest: Wall(now.0.saturating_sub_unsigned(age.as_millis())),
         max_bytes: replication.log_mb << 20,
     };
     let store = hub.configuration.store().clone();
@@ -195,6 +200,42 @@ async fn trim(hub: &Arc<Hub>) {
             say(hub, State::Bad, format!("trimming the change log broke down: {}", watched::words(error)));
         }
         Ok(Err(error)) => say(hub, State::Warning, format!("the change log could not be trimmed: {error}")),
+    }
+}
+
+/// Lets go what was sent so long ago, or is so much, that it is not kept. In portions: nobody who writes a record waits long.
+async fn shorten_history(hub: &Arc<Hub>) {
+    let kept = &hub.settings.history;
+    let age = Span::secs(kept.keep_days * 24 * 3600);
+    let limits = Limits {
+        me: (hub.place().role == Role::Secondary).then_some(hub.server),
+        since: Wall(crate::clock::wall().0.saturating_sub_unsigned(age.as_millis())),
+        keep_bytes: kept.keep_mb << 20,
+        max_bytes: kept.keep_mb << 21,
+    };
+    let mut all = 0;
+    loop {
+        let history = hub.records.history();
+        let gone = match tokio::task::spawn_blocking(move || history.shrink(&limits)).await {
+            Ok(Ok(gone)) => gone,
+            Ok(Err(error)) => {
+                return say(hub, State::Warning, format!("Sent Notifications could not be shortened: {error}"));
+            }
+            Err(error) => {
+                let text = format!("shortening Sent Notifications broke down: {}", watched::words(error));
+                return say(hub, State::Bad, text);
+            }
+        };
+        if gone == 0 {
+            break;
+        }
+        all += gone;
+        tokio::time::sleep(PAUSE).await;
+    }
+    if all > 0 {
+        let (days, mb) = (kept.keep_days, kept.keep_mb);
+        let text = format!("{all} records of what was sent were let go: {days} days and {mb} MiB are kept");
+        say(hub, State::Ok, text);
     }
 }
 

@@ -9,7 +9,7 @@ use onealert_core::{
 };
 use onealert_store::{
     HistoryStore, StoreError,
-    history::{Activity, ActivityRecord, ENDED, GAP, Gap, Mark, SentFilter},
+    history::{Activity, ActivityRecord, ENDED, GAP, Gap, Limits, Mark, SentFilter},
     local::Identity,
 };
 use tempfile::TempDir;
@@ -144,9 +144,11 @@ fn what_is_deleted_leaves_a_gap_that_the_primary_accepts() {
     assert!((2..6).contains(&has.seq), "part of it: {has:?}");
     origin.acknowledge(has).expect("writes");
 
-    assert_eq!(origin.shrink(Some(A), 0, u64::MAX).expect("shrinks"), has.seq, "only what the primary has may go");
+    let limits = Limits { me: Some(A), since: Wall(i64::MIN), keep_bytes: 0, max_bytes: u64::MAX };
+    assert_eq!(origin.shrink(&limits).expect("shrinks"), has.seq, "only what the primary has may go");
+    assert_eq!(origin.shrink(&limits).expect("shrinks"), 0);
     let one = 120 + note(1).document.len() as u64;
-    let gone = origin.shrink(Some(A), 0, 3 * one).expect("shrinks");
+    let gone = origin.shrink(&Limits { max_bytes: 3 * one, ..limits }).expect("shrinks");
     assert!(gone > 0, "the disk limit forces it");
     let left = origin.after(A, None, usize::MAX).expect("readable");
     let last_gone = has.seq + gone;
@@ -159,8 +161,45 @@ fn what_is_deleted_leaves_a_gap_that_the_primary_accepts() {
     let other = site.open("rebuilt primary.db");
     other.insert(&left).expect("a primary that starts from nothing accepts the gap too");
     assert_eq!(numbers(&origin.append(me(A, 1), &notes(1)).expect("appends")), [(1, 11)]);
-    origin.shrink(None, 0, 0).expect("shrinks");
+    origin.shrink(&Limits { me: None, ..limits }).expect("shrinks");
     assert_eq!(numbers(&origin.append(me(A, 1), &notes(1)).expect("appends")), [(1, 12)], "numbers outlive records");
+}
+
+#[test]
+fn what_is_too_old_or_too_much_goes_in_portions_the_oldest_of_all_servers_first() {
+    let site = Site::new();
+    let store = site.open("primary.db");
+    // One a millisecond, of two servers in turn. The clock of one was set back once: its later record is not older for that.
+    let of = |me: Identity, id: u128| {
+        let mut activity = ended(id, me.server, 0, Outcome::Success);
+        activity.at = Wall(if id == 299 { 3 } else { id as i64 });
+        store.append(me, &[activity]).expect("appends");
+    };
+    for id in 0..300 {
+        of(if id % 2 == 0 { me(A, 1) } else { me(B, 1) }, id);
+    }
+    let left = || {
+        let page = store.sent(&SentFilter::default(), None, 1000).expect("readable");
+        page.entries.iter().map(|entry| entry.cursor.activation.0).min()
+    };
+    let all = Limits { me: None, since: Wall(0), keep_bytes: u64::MAX, max_bytes: u64::MAX };
+    assert_eq!(store.shrink(&all).expect("shrinks"), 0, "everything is kept");
+    let young = Limits { since: Wall(150), ..all };
+    let portions: Vec<u64> =
+        std::iter::repeat_with(|| store.shrink(&young).expect("shrinks")).take_while(|gone| *gone > 0).collect();
+    assert!(portions.len() > 1 && portions.iter().sum::<u64>() == 150, "{portions:?}");
+    assert_eq!(left(), Some(150));
+    let documents = |origin| store.after(origin, None, usize::MAX).expect("readable");
+    for origin in [A, B] {
+        let records = documents(origin);
+        assert_eq!((records[0].kind.as_str(), records[0].seq, records.len()), (GAP, 75, 76), "one gap for all");
+    }
+    let bytes: u64 = [A, B].into_iter().flat_map(documents).map(|record| 120 + record.document.len() as u64).sum();
+    let small = Limits { keep_bytes: bytes / 2, ..all };
+    while store.shrink(&small).expect("shrinks") > 0 {}
+    let oldest = left().expect("some are left");
+    assert!((220..235).contains(&oldest), "about half of it: {oldest}");
+    assert_eq!(store.have().expect("readable")[&B], mark(1, 150), "numbers outlive records");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The activity log: what happened on every server, appended at its origin, gathered by the primary, never changed.
 
 pub mod sent;
+mod shrink;
 mod store;
 
 pub use sent::{SentCursor, SentEntry, SentFilter, SentPage};
+pub use shrink::Limits;
 pub use store::HistoryStore;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::Work;
 
-use super::{ActivityRecord, ENDED, store::bad};
+use super::{
+    ActivityRecord, ENDED, Mark,
+    store::{bad, signed},
+};
 
 /// An activation has one place in the list, given by the first record of it that arrived, however many servers write one.
 pub(super) const TABLES: &str = "
@@ -146,12 +149,20 @@ pub(super) fn senders(tx: &Connection) -> Work<Vec<ServerId>> {
     Ok(found)
 }
 
-/// Takes activations out of the list of which no record is left.
-pub(super) fn forget_lonely(tx: &Connection) -> Work<()> {
-    tx.execute(
-        "DELETE FROM events WHERE NOT EXISTS (SELECT 1 FROM sent WHERE sent.activation = events.activation)",
-        [],
-    )?;
+/// Which activation a record is of, if it is of one.
+pub(super) fn activation_of(tx: &Connection, origin: ServerId, mark: Mark) -> Work<Option<String>> {
+    let mut statement =
+        tx.prepare_cached("SELECT activation FROM sent WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3")?;
+    let key = params![origin.to_string(), signed(mark.incarnation.0), signed(mark.seq)];
+    Ok(statement.query_row(key, |row| row.get(0)).optional()?)
+}
+
+/// Takes an activation out of the list when no record of it is left.
+pub(super) fn forget_if_lonely(tx: &Connection, activation: &str) -> Work<()> {
+    tx.prepare_cached(
+        "DELETE FROM events WHERE activation = ?1 AND NOT EXISTS (SELECT 1 FROM sent WHERE activation = ?1)",
+    )?
+    .execute([activation])?;
     Ok(())
 }
 

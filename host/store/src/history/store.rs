@@ -14,7 +14,9 @@ use crate::{
     local::Identity,
 };
 
-use super::{Activity, ActivityRecord, GAP, Gap, Have, Mark, SentCursor, SentEntry, SentFilter, SentPage, sent};
+use super::{
+    Activity, ActivityRecord, GAP, Gap, Have, Limits, Mark, SentCursor, SentEntry, SentFilter, SentPage, sent, shrink,
+};
 
 /// What a record takes beside its document, roughly.
 const RECORD_OVERHEAD: usize = 120;
@@ -36,7 +38,7 @@ fn migrations() -> Vec<String> {
             bytes INTEGER NOT NULL,
             PRIMARY KEY (origin, incarnation, seq)
         ) STRICT;
-        CREATE INDEX records_by_age ON records (at);
+        CREATE INDEX records_by_size ON records (bytes);
         CREATE TABLE marks (origin TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL) STRICT;
         CREATE TABLE acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1), incarnation INTEGER NOT NULL,
             seq INTEGER NOT NULL) STRICT;
@@ -188,14 +190,19 @@ impl HistoryStore {
         self.db.read("read the acknowledgement", acknowledged)
     }
 
-    /// Deletes the oldest records until the rest is at most `keep_bytes`. Records of `me` that the primary does not have go
-    /// only above `max_bytes`; pass `None` on the primary itself. A gap record stays for what went, so that numbers still
-    /// follow each other for whoever asks later. Returns how many went.
+    /// Deletes some of the oldest records that the limits do not keep. A gap record stays for what went, so that numbers still
+    /// follow each other for whoever asks later. Returns how many went: none when there is nothing to go. Power loss may bring
+    /// back the last of them.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn shrink(&self, me: Option<ServerId>, keep_bytes: u64, max_bytes: u64) -> Result<u64> {
-        self.db.write("shorten the activity log", |tx| shrink(tx, me, keep_bytes, max_bytes))
+    pub fn shrink(&self, limits: &Limits) -> Result<u64> {
+        // Looked for without keeping anybody from writing. What is appended meanwhile is never the oldest.
+        let gone = self.db.read("read the activity log", |tx| shrink::oldest(tx, limits))?;
+        if !gone.is_empty() {
+            self.db.write_relaxed("shorten the activity log", |tx| shrink::delete_all(tx, &gone))?;
+        }
+        Ok(gone.len() as u64)
     }
 
     /// Sent Notifications, newest first: one entry an activation, with the record of every server that wrote one.
@@ -223,70 +230,6 @@ impl HistoryStore {
     }
 }
 
-fn shrink(tx: &Connection, me: Option<ServerId>, keep_bytes: u64, max_bytes: u64) -> Work<u64> {
-    let total: i64 = tx.query_row("SELECT COALESCE(SUM(bytes), 0) FROM records", [], |row| row.get(0))?;
-    let mut rest = total.cast_unsigned();
-    if rest <= keep_bytes {
-        return Ok(0);
-    }
-    let has = acknowledged(tx)?;
-    let mut gone: Vec<(ServerId, Mark, Wall)> = Vec::new();
-    {
-        // Within an origin the numbers say what is older, whatever a clock that was set back says.
-        let mut statement = tx.prepare(
-            "SELECT origin, incarnation, seq, at, bytes FROM records WHERE kind <> ?1
-             ORDER BY MAX(at) OVER (PARTITION BY origin ORDER BY incarnation, seq), origin, incarnation, seq",
-        )?;
-        let mut rows = statement.query([GAP])?;
-        while rest > keep_bytes
-            && let Some(row) = rows.next()?
-        {
-            let (origin, mark) = (server(tx, &row.get::<_, String>(0)?)?, read_mark(row, 1)?);
-            let only_here = me == Some(origin) && has.is_none_or(|has| has < mark);
-            if !only_here || rest > max_bytes {
-                gone.push((origin, mark, Wall(row.get(3)?)));
-                rest = rest.saturating_sub(row.get::<_, i64>(4)?.cast_unsigned());
-            }
-        }
-    }
-    for (origin, mark, at) in &gone {
-        delete(tx, *origin, *mark)?;
-        leave_gap(tx, *origin, *mark, *at)?;
-    }
-    sent::forget_lonely(tx)?;
-    Ok(gone.len() as u64)
-}
-
-/// Puts a gap record in the place of `lost`; joins the gap that ends just before it.
-fn leave_gap(tx: &Connection, origin: ServerId, lost: Mark, at: Wall) -> Work<()> {
-    let before = Mark { seq: lost.seq - 1, ..lost };
-    let joined: Option<String> = tx
-        .prepare_cached(
-            "SELECT document FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3 AND kind = ?4",
-        )?
-        .query_row(params![origin.to_string(), signed(before.incarnation.0), signed(before.seq), GAP], |row| row.get(0))
-        .optional()?;
-    let mut from = lost.seq;
-    if let Some(document) = joined {
-        let gap: Gap =
-            serde_json::from_str(&document).map_err(|error| bad(tx, "records", &origin.to_string(), error))?;
-        from = gap.from;
-        delete(tx, origin, before)?;
-    }
-    let document = serde_json::to_string(&Gap { from, to: lost.seq }).expect("a gap is plain data");
-    let Mark { incarnation, seq } = lost;
-    put_row(tx, &ActivityRecord { origin, incarnation, seq, at, kind: GAP.to_owned(), document })
-}
-
-fn delete(tx: &Connection, origin: ServerId, mark: Mark) -> Work<()> {
-    tx.prepare_cached("DELETE FROM records WHERE origin = ?1 AND incarnation = ?2 AND seq = ?3")?.execute(params![
-        origin.to_string(),
-        signed(mark.incarnation.0),
-        signed(mark.seq)
-    ])?;
-    Ok(())
-}
-
 /// Writes a record that follows the last one of its origin.
 fn put(tx: &Connection, record: &ActivityRecord) -> Work<()> {
     put_row(tx, record)?;
@@ -295,7 +238,7 @@ fn put(tx: &Connection, record: &ActivityRecord) -> Work<()> {
     sent::index(tx, record)
 }
 
-fn put_row(tx: &Connection, record: &ActivityRecord) -> Work<()> {
+pub(super) fn put_row(tx: &Connection, record: &ActivityRecord) -> Work<()> {
     tx.prepare_cached(
         "INSERT INTO records (origin, incarnation, seq, at, kind, document, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
@@ -323,21 +266,21 @@ fn mark(tx: &Connection, origin: ServerId) -> Work<Option<Mark>> {
     Ok(statement.query_row([origin.to_string()], |row| read_mark(row, 0)).optional()?)
 }
 
-fn acknowledged(tx: &Connection) -> Work<Option<Mark>> {
+pub(super) fn acknowledged(tx: &Connection) -> Work<Option<Mark>> {
     let mut statement = tx.prepare_cached("SELECT incarnation, seq FROM acknowledged")?;
     Ok(statement.query_row([], |row| read_mark(row, 0)).optional()?)
 }
 
-fn read_mark(row: &Row<'_>, first: usize) -> rusqlite::Result<Mark> {
+pub(super) fn read_mark(row: &Row<'_>, first: usize) -> rusqlite::Result<Mark> {
     let incarnation = Incarnation(row.get::<_, i64>(first)?.cast_unsigned());
     Ok(Mark { incarnation, seq: row.get::<_, i64>(first + 1)?.cast_unsigned() })
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-fn server(tx: &Connection, text: &str) -> Work<ServerId> {
+pub(super) fn server(tx: &Connection, text: &str) -> Work<ServerId> {
     Ok(text.parse().map_err(|error| bad(tx, "records", text, error))?)
 }
 
