@@ -25,18 +25,19 @@ async fn a_promotion_goes_on_to_its_end_though_the_page_that_asked_for_it_is_clo
     let api = fleet.api(1);
     let asked = json!({});
     let mut primary = false;
-    // A machine that is busy may not have read the request by then: asked again, and closed again.
-    for _ in 0..TRIES {
+    // A machine that is busy may not have read the request by then: asked again, and closed again, unless the first one was only
+    // late and the answer says at once that it is done or under way.
+    for again in 0..TRIES {
         let answer = api.ask(Method::POST, "/api/v1/promote", Some(&asked));
         let answered = tokio::time::timeout(OPEN, answer).await;
-        assert!(answered.is_err(), "the page is closed before the answer: {answered:?}");
+        assert!(answered.is_err() || again > 0, "the page is closed before the answer: {answered:?}");
         primary = tokio::time::timeout(DONE, balancer_is_told(&fleet, 1, 200, "Primary Active")).await.is_ok();
         if primary {
             break;
         }
     }
     assert!(primary, "nobody is the primary: {}", fleet.servers[1].log());
-    write_group(&fleet, 1, "After").await;
+    writable(&fleet, 1, "After").await;
     has_group(&fleet, 2, "After").await;
     has_group(&fleet, 1, "Before").await;
     fleet.servers[0].wake();
