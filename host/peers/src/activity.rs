@@ -42,7 +42,7 @@ pub trait ActivitySource: Send + Sync + 'static {
 
 impl ActivitySink for HistoryStore {
     fn have(&self, origin: ServerId) -> Result<Option<Mark>> {
-        Ok(HistoryStore::have(self)?.remove(&origin))
+        self.have_safely(origin)
     }
     fn insert(&self, records: &[ActivityRecord]) -> Result<()> {
         HistoryStore::insert(self, records).map(drop)

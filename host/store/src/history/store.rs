@@ -100,7 +100,8 @@ impl HistoryStore {
     /// # Errors
     /// A record does not follow the last one known of its origin, or the disk refused; nothing was taken.
     pub fn insert(&self, records: &[ActivityRecord]) -> Result<usize> {
-        self.db.write("insert into the activity log", |tx| {
+        // Synced behind the transaction: what ends here meanwhile is written without waiting for the disk.
+        let taken = self.db.write_relaxed("insert into the activity log", |tx| {
             let mut taken = 0;
             for record in records {
                 let known = mark(tx, record.origin)?;
@@ -120,7 +121,11 @@ impl HistoryStore {
                 taken += 1;
             }
             Ok(taken)
-        })
+        })?;
+        if taken > 0 {
+            self.db.sync()?;
+        }
+        Ok(taken)
     }
 
     /// How far the log of every origin is known here.
@@ -137,6 +142,17 @@ impl HistoryStore {
             }
             Ok(have)
         })
+    }
+
+    /// How far the log of an origin is known here, and safe from power loss: it may leave its origin.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the disk refused.
+    pub fn have_safely(&self, origin: ServerId) -> Result<Option<Mark>> {
+        let have = self.db.read("read the activity log", |tx| mark(tx, origin))?;
+        // What a sync that failed left behind is not called safe before another one has worked.
+        self.db.sync()?;
+        Ok(have)
     }
 
     /// An origin's records after `have`, in order, about `max_bytes` of them, at least one if there is one.
@@ -166,12 +182,13 @@ impl HistoryStore {
         })
     }
 
-    /// Remembers that the primary has this server's records up to `mark`. Never goes back.
+    /// Remembers that the primary has this server's records up to `mark`. Never goes back, but for power loss, which may take
+    /// the last of it: the primary says at every call what it has.
     ///
     /// # Errors
     /// The disk refused.
     pub fn acknowledge(&self, mark: Mark) -> Result<()> {
-        self.db.write("note an acknowledgement", |tx| {
+        self.db.write_relaxed("note an acknowledgement", |tx| {
             tx.execute(
                 "INSERT INTO acknowledged (one, incarnation, seq) VALUES (1, ?1, ?2)
                  ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, seq = excluded.seq
