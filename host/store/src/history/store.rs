@@ -122,7 +122,8 @@ impl HistoryStore {
             }
             Ok(taken)
         })?;
-        if taken > 0 {
+        // Also where nothing was taken: the first time its sync may have failed, and who sends it again relies on the answer.
+        if !records.is_empty() {
             self.db.sync()?;
         }
         Ok(taken)

@@ -85,6 +85,7 @@ fn is_closed_after_writing(kind: &notify::EventKind) -> bool {
 }
 
 /// A file as it stands in the folder.
+#[derive(Debug, PartialEq, Eq)]
 struct Found {
     path: PathBuf,
     bytes: u64,
@@ -92,6 +93,15 @@ struct Found {
 }
 
 impl Found {
+    fn new(path: PathBuf, metadata: &fs::Metadata) -> std::io::Result<Found> {
+        Ok(Found { path, bytes: metadata.len(), modified: metadata.modified()? })
+    }
+
+    fn is_as(&self, known: &FileMark) -> bool {
+        let FileMark { bytes, modified_ns, .. } = self.mark(known.seen_ms);
+        (bytes, modified_ns) == (known.bytes, known.modified_ns)
+    }
+
     fn mark(&self, now_ms: i64) -> FileMark {
         let since = self.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         FileMark {
@@ -113,7 +123,7 @@ async fn list(folder: PathBuf) -> std::io::Result<Vec<Found>> {
                 name.starts_with('.') || [".tmp", ".part", ".partial", "~"].iter().any(|end| name.ends_with(end));
             let Ok(metadata) = entry.path().symlink_metadata() else { continue };
             if metadata.is_file() && !temporary {
-                files.push(Found { path: entry.path(), bytes: metadata.len(), modified: metadata.modified()? });
+                files.push(Found::new(entry.path(), &metadata)?);
             }
         }
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
@@ -127,35 +137,27 @@ async fn round(engine: &Engine, source: &Source, files: Vec<Found>) -> bool {
     let mut half_written = false;
     for file in files {
         let name = file.path.to_string_lossy().into_owned();
-        let mark = file.mark(engine.now());
-        let done = engine
-            .book()
-            .files
-            .get(&name)
-            .is_some_and(|known| known.bytes == mark.bytes && known.modified_ns == mark.modified_ns);
+        let done = engine.book().files.get(&name).is_some_and(|known| file.is_as(known));
         if !done {
-            half_written |= !deal(engine, source, &file, &name, mark).await;
+            half_written |= !deal(engine, source, &file, &name).await;
         }
     }
     half_written
 }
 
 /// Deals with one file. Says no when it has to be looked at again soon.
-async fn deal(engine: &Engine, source: &Source, file: &Found, name: &str, mark: FileMark) -> bool {
+async fn deal(engine: &Engine, source: &Source, file: &Found, name: &str) -> bool {
     let path = file.path.clone();
-    let bytes = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(BODY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    })
-    .await;
-    let bytes = match bytes {
-        Ok(Ok(bytes)) => bytes,
+    let read = tokio::task::spawn_blocking(move || read(&path)).await.map_err(std::io::Error::other);
+    let (file, bytes) = match read.and_then(|read| read) {
+        Ok(Some(read)) => read,
+        // Somebody writes it at this moment.
+        Ok(None) => return false,
         // It was taken away between looking and reading, or may not be read yet.
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return true,
-        Ok(Err(error)) => return refuse(engine, source, name, mark, &error.to_string()).await,
-        Err(error) => return refuse(engine, source, name, mark, &error.to_string()).await,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return true,
+        Err(error) => return refuse(engine, source, name, file.mark(engine.now()), &error.to_string()).await,
     };
+    let (file, mark) = (&file, file.mark(engine.now()));
     let document = match wire::read(&bytes, Hint::default()) {
         Ok(document) => document,
         Err(refusal) if may_be_half(&refusal) && is_fresh(file, engine.pace.settle) => return false,
@@ -184,6 +186,17 @@ async fn deal(engine: &Engine, source: &Source, file: &Found, name: &str, mark: 
     true
 }
 
+/// A file with what it holds; `None` if it changed meanwhile. It counts as it is when it is read, not as it was when the folder
+/// was listed: it may have been written in between, and would be read again.
+fn read(path: &Path) -> std::io::Result<Option<(Found, Vec<u8>)>> {
+    let mut file = fs::File::open(path)?;
+    let before = Found::new(path.to_owned(), &file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(BODY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let after = Found::new(path.to_owned(), &file.metadata()?)?;
+    Ok((after == before).then_some((before, bytes)))
+}
+
 async fn refuse(engine: &Engine, source: &Source, name: &str, mark: FileMark, why: &str) -> bool {
     {
         let mut book = engine.book();
@@ -202,4 +215,41 @@ fn may_be_half(refusal: &Refusal) -> bool {
 
 fn is_fresh(file: &Found, settle: Duration) -> bool {
     file.modified.elapsed().is_ok_and(|age| age < settle)
+}
+
+#[cfg(test)]
+mod tests {
+    use onealert_plugin_api::fake_host::FakeHost;
+
+    use super::*;
+    use crate::{
+        io::Pace,
+        samples,
+        settings::{Settings, TriggerSettings},
+    };
+
+    const NOW: i64 = 1_795_435_200_000;
+
+    /// Seen as an alert that was judged twice: its file was still empty when the folder was listed, and whole when it was read.
+    #[tokio::test]
+    async fn a_file_that_is_written_between_looking_and_reading_is_dealt_with_once() {
+        let (state, folder) = [(); 2].map(|()| tempfile::tempdir().expect("a folder")).into();
+        let fake = FakeHost::new(state.path());
+        let engine = Engine::open(fake.host(), Settings::default(), Arc::new(|| NOW + 1000), Pace::default());
+        let watched = folder.path().to_string_lossy().into_owned();
+        let settings = TriggerSettings { folder: watched.clone(), ..TriggerSettings::default() };
+        engine.set_triggers(vec![("t".to_owned(), settings)]).await;
+        let path = folder.path().join("one.xml");
+        fs::write(&path, "").expect("is begun");
+        let early = list(folder.path().to_owned()).await.expect("can be listed");
+        fs::write(&path, samples::warning(1, NOW)).expect("is written");
+
+        let source = Source::Folder(watched);
+        assert!(!round(&engine, &source, early).await, "it was whole when it was read");
+        let later = list(folder.path().to_owned()).await.expect("can be listed");
+        assert!(!round(&engine, &source, later).await);
+        assert_eq!(fake.triggers().len(), 1);
+        let duplicates = fake.events().into_iter().filter(|event| format!("{event:?}").contains("duplicate"));
+        assert_eq!(duplicates.count(), 0, "{:?}", fake.events());
+    }
 }
