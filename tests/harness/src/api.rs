@@ -70,7 +70,7 @@ impl Api {
         self.good(Method::GET, path, None).await
     }
 
-    /// Reads; nothing when the server does not answer, or answers something else than 200. For those who wait: a server that
+    /// Reads; nothing when the server does not answer, or refuses. For those who wait: a server that
     /// starts anew answers a moment later.
     pub async fn try_get(&self, path: &str) -> Option<Value> {
         let answer = self.ask(Method::GET, path, None).await.ok()?;
