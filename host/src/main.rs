@@ -244,8 +244,9 @@ fn main() -> ExitCode {
         }),
         Ok(After::StartAnew) => match signals.map(Signals::leave) {
             // Who asked it to end meanwhile does not mean the server that it becomes to go on.
-            Some(true) => ExitCode::SUCCESS,
-            _ => start_anew(),
+            Some(Ok(true)) => ExitCode::SUCCESS,
+            // What could not be read still waits, and the image that follows reads it.
+            Some(Ok(false) | Err(_)) | None => start_anew(),
         },
         Err(error) => {
             eprintln!("onealert: {error}");
@@ -320,7 +321,10 @@ async fn run(settings: Settings, begun: Instant, signals: &Signals) -> Result<Af
     say(&app.listening, &data, begun);
     let after = tokio::select! {
         why = signals.asked_to_end() => {
-            tracing::info!("stopping: {why}");
+            match why {
+                Ok(why) => tracing::info!("stopping: {why}"),
+                Err(error) => tracing::error!(%error, "stopping: signals can no longer be heard"),
+            }
             After::End
         }
         () = app.starts_anew() => {

@@ -1,98 +1,69 @@
 //! SIGTERM and SIGINT, heard for as long as the process lives: while a server starts, runs, stops, and while one that starts
 //! anew is between what it was and what it becomes.
 //!
-//! They are heard by a thread of their own, because the server's runtime ends before the process does. What comes once that
-//! thread has ended waits in the kernel: it is blocked then, and stays so through `exec` until the next image hears.
+//! They are never delivered: every thread blocks them, the kernel keeps what has come, and it is read where somebody asks. So
+//! nothing can be delivered to a thread that nobody hears any more, and what has not been read when a server starts anew is
+//! there for the image that follows, which `exec` gives both the mask and what waits.
+//!
+//! What this process starts inherits the mask. A driver's worker ends with its server, not before it: whoever asks all the
+//! processes of the service to end at once (systemd, Ctrl-C in a terminal) must not take the drivers away from a server that
+//! drains. Programs for speech live for a moment and are killed when that is over.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{io, os::fd::AsFd};
 
-use nix::sys::signal::{SigSet, Signal};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{oneshot, watch},
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
 };
-
-/// How long the thread that hears looks for what came just before it was told to leave.
-const LAST_TURN: Duration = Duration::from_millis(20);
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Hears both signals.
 pub struct Signals {
-    heard: watch::Receiver<Option<&'static str>>,
-    leave: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
-}
-
-fn both() -> SigSet {
-    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
+    waiting: SignalFd,
 }
 
 impl Signals {
     /// Hears from here on, also what waited since the process began. To be called before any other thread is started.
     ///
     /// # Errors
-    /// The system gives no thread, or no way to hear signals.
-    pub fn hear() -> std::io::Result<Signals> {
-        let (tell, heard) = watch::channel(None);
-        let (leave, left) = oneshot::channel();
-        let (ready, begun) = mpsc::channel();
-        let thread = thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            let listening = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
-                let within = runtime.enter();
-                let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-                drop(within);
-                Ok((runtime, signals))
-            });
-            let (runtime, (mut terminate, mut interrupt)) = match listening {
-                Ok(listening) => listening,
-                Err(error) => return drop(ready.send(Err(error))),
-            };
-            let _ = ready.send(both().thread_unblock().map_err(std::io::Error::from));
-            runtime.block_on(async {
-                let mut left = left;
-                let mut leaving = false;
-                loop {
-                    let why = tokio::select! {
-                        _ = terminate.recv() => "asked to terminate",
-                        _ = interrupt.recv() => "interrupted",
-                        _ = &mut left, if !leaving => {
-                            let _ = both().thread_block();
-                            leaving = true;
-                            continue;
-                        }
-                        // What was delivered before it was blocked is told within a turn.
-                        () = tokio::time::sleep(LAST_TURN), if leaving => return,
-                    };
-                    tell.send_replace(Some(why));
-                }
-            });
-        })?;
-        begun.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread that hears signals has ended")))?;
-        // The image before this one may have left them blocked; whatever this process starts must not inherit that.
-        both().thread_unblock()?;
-        Ok(Signals { heard, leave, thread })
+    /// The system lets this process not block signals, or has no handle left.
+    pub fn hear() -> io::Result<Signals> {
+        let both = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+        both.thread_block()?;
+        let waiting = SignalFd::with_flags(&both, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals { waiting })
     }
 
     /// Returns, with words for the log, when a signal has come.
-    pub async fn asked_to_end(&self) -> &'static str {
-        let mut heard = self.heard.clone();
-        // The thread lives as long as this: the wait ends by a signal only.
-        match heard.wait_for(Option::is_some).await.map(|heard| *heard) {
-            Ok(Some(why)) => why,
-            _ => std::future::pending().await,
+    ///
+    /// # Errors
+    /// They cannot be waited for, or not be read.
+    #[allow(unsafe_code)] // tokio cannot see for itself that a handle stays open
+    pub async fn asked_to_end(&self) -> io::Result<&'static str> {
+        // SAFETY: the handle is borrowed from `self`, which keeps it open, and the same, for longer than this lives.
+        let waiting = unsafe { AsyncFd::register_with_interest(self.waiting.as_fd(), Interest::READABLE)? };
+        loop {
+            let mut ready = waiting.readable().await?;
+            if let Some(why) = self.next()? {
+                return Ok(why);
+            }
+            ready.clear_ready();
         }
     }
 
-    /// Leaves signals to the image that follows, and says whether one has come to this. No other thread may run any more: a
-    /// signal would be delivered to it and lost.
-    pub fn leave(self) -> bool {
-        let Signals { heard, leave, thread } = self;
-        // Blocked here first: from then on only the thread that hears can be given one, until it is blocked there too.
-        let blocked = both().thread_block();
-        let _ = leave.send(());
-        let ended = thread.join();
-        if blocked.is_err() || ended.is_err() {
-            tracing::error!("signals that come while this server starts anew may be lost");
-        }
-        heard.borrow().is_some()
+    /// Whether a signal has come that nobody has read. What comes later is for the image that follows.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn leave(self) -> io::Result<bool> {
+        self.next().map(|why| why.is_some())
+    }
+
+    fn next(&self) -> io::Result<Option<&'static str>> {
+        let signal = self.waiting.read_signal()?;
+        Ok(signal.map(|signal| match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
+            Ok(Ok(Signal::SIGINT)) => "interrupted",
+            _ => "asked to terminate",
+        }))
     }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// Nothing takes this long on a machine that also builds; what has not happened by then does not.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The bit of SIGTERM in the mask of signals that a process catches.
+/// The bit of SIGTERM in the mask of signals that a process blocks.
 const SIGTERM_BIT: u64 = 1 << 14;
 
 /// A server alone.
@@ -28,8 +28,8 @@ fn server(folder: &TempDir, addresses: &Addresses) -> Server {
 /// Whether the process has come far enough to hear SIGTERM at all: before that the system ends it.
 fn hears_sigterm(server: &Server) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SIGTERM_BIT != 0)
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    blocked.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SIGTERM_BIT != 0)
 }
 
 async fn ends_well(server: &mut Server, when: &str) {

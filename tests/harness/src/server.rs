@@ -20,6 +20,9 @@ use crate::{build::onealert, relay::ProcessCell};
 /// How long a server may take to say that it is ready.
 const READY: Duration = Duration::from_secs(60);
 
+/// How long its threads may take to stop: each needs a processor to stop on.
+const STOPS: Duration = Duration::from_secs(30);
+
 /// One server process; killed when dropped.
 pub struct Server {
     /// Its name.
@@ -203,9 +206,27 @@ impl Server {
         self.reap();
     }
 
-    /// Stops its processor time: it neither answers nor closes anything.
+    /// Stops its processor time: when this returns it neither answers nor closes anything.
+    ///
+    /// # Panics
+    /// It does not stop.
     pub fn pause(&self) {
         kill(self.pid(), Signal::SIGSTOP).expect("the process is ours");
+        let until = Instant::now() + STOPS;
+        // Seen on a busy machine: one that was told to stop still answered for a moment.
+        while !self.stands_still() {
+            assert!(Instant::now() < until, "{} was told to stand still {STOPS:?} ago and does not", self.name);
+            #[expect(clippy::disallowed_methods, reason = "a moment, and the caller must not go on before")]
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether none of its threads runs.
+    fn stands_still(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the process is ours");
+        // A thread that ended meanwhile has no state any more.
+        let states = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        states.into_iter().all(|stat| state(&stat).next() == Some("T"))
     }
 
     /// Lets it run again after a pause.
@@ -224,6 +245,22 @@ impl Server {
         kill(self.pid(), Signal::SIGTERM).expect("the process is ours");
     }
 
+    /// Asks every process of the server to stop, its drivers' first, as a service manager does that ends a whole service, or a
+    /// terminal in which it runs; waits for nothing.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn terminate_with_workers(&self) {
+        let server = self.pid();
+        let processes = fs::read_dir("/proc").expect("the system lists its processes").flatten();
+        let all = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        for worker in all.map(Pid::from_raw).filter(|process| parent(*process) == Some(server)) {
+            // One that has ended meanwhile needs no word.
+            let _ = kill(worker, Signal::SIGTERM);
+        }
+        self.terminate();
+    }
+
     /// How it ended, once it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().expect("the process is ours")?;
@@ -237,6 +274,17 @@ impl Server {
         self.process.store(0, Ordering::Release);
         child.wait().is_ok_and(|status| status.success())
     }
+}
+
+/// The state of a process or thread, its parent, and so on, from its `stat` file: what follows the name, which is in brackets
+/// and may hold anything.
+fn state(stat: &str) -> std::str::SplitAsciiWhitespace<'_> {
+    stat.rsplit(") ").next().unwrap_or_default().split_ascii_whitespace()
+}
+
+fn parent(process: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    state(&stat).nth(1)?.parse().ok().map(Pid::from_raw)
 }
 
 impl Drop for Server {
