@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use onealert_core::{
     config::{BadRow, Change, Config},
     ids::EpochId,
+    reference::{Dangling, dangling},
     replicate::{Digests, Epoch, Position},
 };
 use onealert_store::{
@@ -33,6 +34,9 @@ pub enum ConfigurationError {
     /// A row of it.
     #[error(transparent)]
     Row(#[from] BadRow),
+    /// Somebody else deleted, or began to use, what this concerns.
+    #[error(transparent)]
+    Dangling(#[from] Dangling),
     /// Another server was promoted, and what this primary wrote has been gathered for people.
     #[error("this primary is fenced: another server was promoted; change the configuration there")]
     Sealed,
@@ -97,10 +101,9 @@ impl Configuration {
         if *sealed {
             return Err(ConfigurationError::Sealed);
         }
-        // Judged before it is written: what is in the database must be readable.
-        let mut trial = Config::default();
-        for change in &commit.changes {
-            trial.apply(change)?;
+        // Judged before it is written: what is in the database must be readable, and name nothing that is not there.
+        if let Some(dangling) = dangling(&self.config(), &commit.changes)? {
+            return Err(dangling.into());
         }
         let (store, changes) = (self.store.clone(), commit.changes.clone());
         let committed = tokio::task::spawn_blocking(move || store.commit(&commit))

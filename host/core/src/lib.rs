@@ -34,6 +34,7 @@ mod own;
 pub mod peer_message;
 pub mod plan;
 pub mod promotion;
+pub mod reference;
 mod rehearse;
 pub mod replicate;
 mod retire;

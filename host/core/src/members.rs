@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calendar::Calendar,
     config::{Change, Config, DEFAULT_GROUP, PriorityGroup, Role, Server, Table, Trigger},
-    ids::{GroupId, ServerId, TriggerId},
+    ids::{CalendarId, GroupId, ServerId, TriggerId},
     replicate::Enrolment,
     time::{Span, Wall},
 };
@@ -41,7 +42,7 @@ pub struct Departure {
     pub changes: Vec<Change>,
     /// The priority groups that it leaves and that still hold somebody, by name.
     pub left: Vec<String>,
-    /// The priority groups that would be empty without it: each is deleted, and its triggers go to `DEFAULT`.
+    /// The priority groups that would be empty without it: each is deleted, and what used it goes to `DEFAULT`.
     pub dissolved: Vec<Dissolved>,
     /// `DEFAULT` would be empty without it: the primary takes its place there.
     pub primary_steps_in: bool,
@@ -54,6 +55,8 @@ pub struct Dissolved {
     pub name: String,
     /// Its triggers, which go to `DEFAULT`.
     pub triggers: Vec<TriggerId>,
+    /// Its calendars, which go there too.
+    pub calendars: Vec<CalendarId>,
 }
 
 /// Takes a server out for good. Its row stays, so that what it sent keeps its name.
@@ -97,14 +100,20 @@ pub fn deprovision(config: &Config, server: ServerId) -> Result<Departure, Canno
 
 impl Departure {
     fn dissolve(&mut self, config: &Config, group: &PriorityGroup) {
-        let mut triggers = Vec::new();
+        let (mut triggers, mut calendars) = (Vec::new(), Vec::new());
+        let heir = GroupId::from(DEFAULT_GROUP);
         for trigger in config.triggers.values().filter(|trigger| trigger.group == group.id) {
-            let moved = Trigger { group: GroupId::from(DEFAULT_GROUP), ..trigger.clone() };
+            let moved = Trigger { group: heir.clone(), ..trigger.clone() };
             self.changes.push(Change::put(Table::Triggers, trigger.id.as_str(), &moved));
             triggers.push(trigger.id.clone());
         }
+        for calendar in config.calendars.values().filter(|calendar| calendar.group == group.id) {
+            let moved = Calendar { group: heir.clone(), ..calendar.clone() };
+            self.changes.push(Change::put(Table::Calendars, calendar.id.as_str(), &moved));
+            calendars.push(calendar.id.clone());
+        }
         self.changes.push(Change::delete(Table::PriorityGroups, group.id.as_str()));
-        self.dissolved.push(Dissolved { name: group.name.clone(), triggers });
+        self.dissolved.push(Dissolved { name: group.name.clone(), triggers, calendars });
     }
 }
 
@@ -289,11 +298,15 @@ mod tests {
             late_limit_ms: None,
         };
         config.triggers.insert(trigger.id.clone(), trigger);
+        let bells = serde_json::json!({"id": "year", "name": "Year", "zone": "America/Chicago", "group": "North"});
+        config.apply(&Change::put(Table::Calendars, "year", &bells)).expect("a calendar");
         let departure = deprovision(&config, B).expect("a secondary can leave");
         let after = after(&config, &departure.changes);
-        assert_eq!(departure.dissolved, [Dissolved { name: "North".to_owned(), triggers: vec!["bell".into()] }]);
+        let (triggers, calendars) = (vec!["bell".into()], vec!["year".into()]);
+        assert_eq!(departure.dissolved, [Dissolved { name: "North".to_owned(), triggers, calendars }]);
         assert!(departure.primary_steps_in && !after.groups.contains_key(&GroupId::from("North")));
         assert_eq!(after.group_order(&after.triggers[&TriggerId::from("bell")].group), [A]);
+        assert_eq!(after.calendars[&CalendarId::from("year")].group, GroupId::from(DEFAULT_GROUP));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) async fn write(
         Err(ConfigurationError::Store(StoreError::Conflict { table, key, .. })) => {
             Err(Problem::conflict(table.noun(), &key))
         }
+        Err(ConfigurationError::Dangling(dangling)) => Err(Problem::conflict(dangling.of.noun(), &dangling.named)),
         Err(ConfigurationError::Row(error)) => Err(Problem::new(422, "Not saved", error.to_string())),
         Err(error) => {
             tracing::error!(%error, "a configuration change was not stored");

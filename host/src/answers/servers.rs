@@ -106,14 +106,14 @@ fn consequences(departure: &Departure) -> Vec<String> {
         lines.push("The priority group DEFAULT would be empty; the primary takes its place there.".to_owned());
     }
     for group in &departure.dissolved {
-        let triggers = match &group.triggers[..] {
-            [] => "it has no triggers".to_owned(),
-            some => {
-                let names: Vec<&str> = some.iter().map(|trigger| trigger.as_str()).collect();
-                format!("its triggers {} go to DEFAULT", names.join(", "))
-            }
+        let triggers = group.triggers.iter().map(|trigger| trigger.as_str());
+        let users: Vec<&str> = triggers.chain(group.calendars.iter().map(|calendar| calendar.as_str())).collect();
+        let users = match &users[..] {
+            [] => "nothing uses it".to_owned(),
+            [one] => format!("{one}, which uses it, goes to DEFAULT"),
+            some => format!("{}, which use it, go to DEFAULT", some.join(", ")),
         };
-        lines.push(format!("The priority group {} would be empty and is deleted; {triggers}.", group.name));
+        lines.push(format!("The priority group {} would be empty and is deleted; {users}.", group.name));
     }
     lines
 }
@@ -156,6 +156,7 @@ fn seen(config: &Config, changes: &[Change]) -> Vec<Expected> {
             found.map(canonical)
         }
         Table::Triggers => config.triggers.values().find(|row| row.id.as_str() == change.key).map(canonical),
+        Table::Calendars => config.calendars.values().find(|row| row.id.as_str() == change.key).map(canonical),
         _ => None,
     };
     changes.iter().map(|change| Expected { table: change.table, key: change.key.clone(), row: row(change) }).collect()

@@ -73,6 +73,37 @@ async fn deleting_an_endpoint_or_a_trigger_does_not_undo_what_another_administra
     deleting_keeps_the_title(&api, "/api/v1/triggers/button", trigger, with, after).await;
 }
 
+/// Seen by reading: neither row is the other's, and both were saved.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_administrator_begins_to_use_is_not_deleted_by_another_in_the_same_moment() {
+    let fleet = site().await;
+    let api = fleet.api(0);
+    let lobby = "/api/v1/endpoints/lobby";
+    let mut slower = [0, 0];
+    for round in 1..=200 {
+        let row = json!({"id": "lobby", "name": "Lobby", "driver": DRIVER, "address": {"file": "lobby.txt"}});
+        api.put(lobby, row).await;
+        api.put("/api/v1/notifications/page", page("Before", &[], &[])).await;
+        let after = page("After", &["lobby"], &[]);
+        let begin = api.ask(Method::PUT, "/api/v1/notifications/page", Some(&after));
+        let (begun, deleted) = join!(begin, saved(&api, Method::DELETE, lobby, None));
+        let begun = begun.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        // It was there when this was begun, or not any more; both are said.
+        assert!(matches!(begun.status, 200 | 409 | 422), "round {round}: {} {}", begun.status, begun.text);
+        let there = api.get("/api/v1/endpoints").await.to_string().contains("lobby");
+        let row = api.get("/api/v1/notifications/page").await;
+        let named = row["row"]["endpoints"] == json!(["lobby"]);
+        assert!(there || !named, "round {round}, begun {}, deleted {deleted}: {row}", begun.status);
+        slower[0] += u32::from(begun.status == 409);
+        slower[1] += u32::from(!deleted);
+        if slower.iter().sum::<u32>() > 0 {
+            break;
+        }
+    }
+    println!("who began was slower {} times, who deleted {} times", slower[0], slower[1]);
+    assert!(slower.iter().sum::<u32>() > 0, "they met");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn disabling_a_driver_and_saving_its_settings_do_not_undo_each_other() {
     let fleet = site().await;

@@ -182,7 +182,7 @@ impl Caller {
         if row.message.hold_seconds > 3600 {
             wrong.push(FieldProblem::new("/message/hold_seconds", "must be 3600 or less"));
         }
-        if row.message.body.len() > 10_000 {
+        if row.message.body.chars().count() > 10_000 {
             wrong.push(FieldProblem::new("/message/body", "must have at most 10 000 characters"));
         }
         refuse(wrong)?;
