@@ -2,7 +2,7 @@
 //! they compute, and cargo itself runs one after the other.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     env,
     fs::{self, File},
     path::{Path, PathBuf},
@@ -104,7 +104,7 @@ impl Target {
     fn run(&self, output: &Path) -> Run {
         let rerun = format!("cargo test -p {} {}", self.package, self.selected);
         let kept = output.join(format!("{} {}.txt", self.package, self.selected));
-        let ended = self.started(&kept).and_then(within);
+        let ended = self.started(&kept).and_then(|child| within(child, PATIENCE));
         let said = fs::read(&kept).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let failure = match ended {
             Ok(Some(status)) if status.success() => None,
@@ -131,24 +131,50 @@ impl Target {
     }
 }
 
-/// Waits for its end; `None` if that did not come in time.
+/// Waits for its end; `None` if that did not come in time. Then it is ended, and all that it started: servers that nobody
+/// knows any more would disturb what runs next.
 #[expect(
     clippy::disallowed_methods,
     reason = "a thread that has nothing else to do; the system tells the end of a child or a time, not both"
 )]
-fn within(mut child: Child) -> std::io::Result<Option<ExitStatus>> {
+fn within(mut child: Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > patience {
+            let started = descendants(child.id());
             child.kill()?;
             child.wait()?;
+            Command::new("kill")
+                .arg("-KILL")
+                .args(started.iter().map(u32::to_string))
+                .stderr(Stdio::null())
+                .status()?;
             return Ok(None);
         }
         thread::sleep(GLANCE);
     }
+}
+
+/// The processes that a process started, and those that they started.
+fn descendants(process: u32) -> Vec<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // The parent is the second word after the name, which is in brackets and may hold anything.
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        children.entry(parent.unwrap_or_default()).or_default().push(id);
+    }
+    let mut found = children.remove(&process).unwrap_or_default();
+    let mut looked_at = 0;
+    while let Some(next) = found.get(looked_at) {
+        looked_at += 1;
+        found.extend(children.remove(next).unwrap_or_default());
+    }
+    found
 }
 
 #[cfg(test)]
@@ -182,6 +208,31 @@ mod tests {
         let names: Vec<String> = found.iter().map(|it| format!("{} {}", it.package, it.selected)).collect();
         assert_eq!(names, ["verify --test x", "verify --lib"]);
         assert_eq!(found[0].folder, Path::new(env!("CARGO_MANIFEST_DIR")));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_all_that_it_started() {
+        let output = tempfile::tempdir().expect("a folder");
+        let target = shell("hangs", "sleep 600 & echo $!\nwait", output.path());
+        let kept = output.path().join("kept");
+        let child = target.started(&kept).expect("it starts");
+        let said = || fs::read_to_string(&kept).expect("what it said");
+        until("it starts another", || said().ends_with('\n'));
+        let ended = within(child, Duration::ZERO).expect("it can be ended");
+        assert_eq!(ended, None);
+        let stat = format!("/proc/{}/stat", said().trim());
+        // Whoever takes in orphans may not have asked for it yet.
+        let has_ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        until("the other has ended too", has_ended);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the pace of looking again")]
+    fn until(what: &str, condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "in vain: {what}");
+            thread::sleep(GLANCE);
+        }
     }
 
     #[test]
