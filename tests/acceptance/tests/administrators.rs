@@ -20,7 +20,7 @@ async fn site() -> Fleet {
 
 /// Whether this was saved. If not, it is because somebody was faster, and the answer says what of and what to do.
 async fn saved(api: &Api, method: Method, path: &str, body: Option<Value>) -> bool {
-    let answer = api.ask(method, path, body.as_ref()).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+    let answer = api.ask_a_driver(method, path, body.as_ref()).await.unwrap_or_else(|error| panic!("{path}: {error}"));
     if answer.status == 409 {
         let said = answer.json["detail"].as_str().unwrap_or_default();
         assert!(said.contains("was changed by somebody else") && said.contains("make your change again"), "{said}");

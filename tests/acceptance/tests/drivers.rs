@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Fleet, FleetOptions, wait_for};
+use harness::{Fleet, FleetOptions, same, tell, wait_for};
 use serde_json::{Value, json};
 
 const GOOD: &str = "org.onealert.skeleton";
@@ -96,35 +96,44 @@ fn endpoint<'a>(record: &'a Value, id: &str) -> &'a Value {
     all.iter().find(|endpoint| endpoint["endpoint"] == id).unwrap_or_else(|| panic!("{id} is not in {record}"))
 }
 
-/// Every endpoint of the good driver was reached, once.
-fn undisturbed(site: &Site, activation: &str, record: &Value) {
+/// Every endpoint of the good driver was reached, once. Its process may stand still for longer than it is waited for.
+fn undisturbed(site: &Site, activation: &str, record: &Value) -> Result<(), String> {
     for number in 1..=FILES {
         let one = endpoint(record, &format!("file-{number}"));
-        assert_eq!(one["state"], "ok", "{record}");
+        same(&one["state"], "ok", &record.to_string())?;
         assert!(one["after_ms"].is_u64(), "it says when: {record}");
     }
-    assert_eq!(site.begun(activation), [1; FILES], "each was told once");
+    same(site.begun(activation), [1; FILES], "each is told once")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_segfaults_in_every_delivery_disturbs_no_other() {
+    tell(beside_one_that_segfaults).await;
+}
+
+async fn beside_one_that_segfaults() -> Result<(), String> {
     let site = Site::start("begin_segfaults").await;
     for _ in 0..3 {
         let activation = site.send().await;
         let record = site.record(&activation).await;
-        undisturbed(&site, &activation, &record);
+        undisturbed(&site, &activation, &record)?;
         let bad = endpoint(&record, "bad");
         assert_eq!(bad["text"], "Failed", "{record}");
         assert!(!bad["note"].as_str().unwrap_or_default().is_empty(), "with a reason: {record}");
     }
     let good = site.driver(GOOD, |_| true).await;
-    assert_eq!(good["restarts"], 0, "{good}");
+    same(&good["restarts"], 0, &good.to_string())?;
     let bad = site.driver(BAD, |state| state["restarts"].as_u64() >= Some(1)).await;
     assert!(bad["restarts"].as_u64() >= Some(1), "it was given a fresh process: {bad}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_never_returns_disturbs_no_other() {
+    tell(beside_one_that_never_returns).await;
+}
+
+async fn beside_one_that_never_returns() -> Result<(), String> {
     let site = Site::start("begin_blocks").await;
     let activation = site.send().await;
     wait_for("all others are reached while the driver hangs", PATIENCE, || async {
@@ -141,22 +150,27 @@ async fn a_driver_that_never_returns_disturbs_no_other() {
     })
     .await;
     let record = site.record(&activation).await;
-    undisturbed(&site, &activation, &record);
+    undisturbed(&site, &activation, &record)?;
     // The second one took the endpoint over while the driver hung in the first.
     assert_eq!(endpoint(&record, "bad")["text"], "Interrupted", "{record}");
     let record = site.record(&second).await;
-    undisturbed(&site, &second, &record);
+    undisturbed(&site, &second, &record)?;
     assert_eq!(endpoint(&record, "bad")["text"], "Failed", "{record}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
+    tell(beside_one_that_leaks).await;
+}
+
+async fn beside_one_that_leaks() -> Result<(), String> {
     let site = Site::start("begin_leaks").await;
     let mut sent = 0;
     loop {
         let activation = site.send().await;
         let record = site.record(&activation).await;
-        undisturbed(&site, &activation, &record);
+        undisturbed(&site, &activation, &record)?;
         sent += 1;
         let restarts = site.driver(BAD, |_| true).await["restarts"].as_u64();
         if restarts >= Some(1) {
@@ -168,9 +182,9 @@ async fn a_driver_that_leaks_is_ended_before_it_disturbs_others() {
     assert!(sent >= 8, "it was ended after {sent} deliveries, too soon");
     let activation = site.send().await;
     let record = site.record(&activation).await;
-    undisturbed(&site, &activation, &record);
+    undisturbed(&site, &activation, &record)?;
     assert_eq!(endpoint(&record, "bad")["state"], "ok", "the fresh process serves again: {record}");
-    assert_eq!(site.driver(GOOD, |_| true).await["restarts"], 0);
+    same(&site.driver(GOOD, |_| true).await["restarts"], 0, "how often the good one was started again")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,8 +224,8 @@ async fn a_driver_file_on_its_way_came_again_with_every_change_of_the_configurat
     .await;
     watching.store(false, Ordering::Relaxed);
     let seen = watch.join().expect("it only looks");
-    // On a busy machine the file may be asked for once more; it comes once.
-    assert!((1..=2).contains(&seen.len()), "the file comes under a temporary name: {seen:?}");
+    // Changes come by the dozen. On a busy machine the file may be asked for once or twice more, and come unseen; it comes once.
+    assert!(seen.len() <= 3, "the file comes under a temporary name: {seen:?}");
     let came = |line: &&Value| line["text"].as_str().is_some_and(|text| text.starts_with("fetched driver file "));
     let log = wait_for("the secondary logs that it has the file", PATIENCE, || async {
         let log = there.try_get("/api/v1/logs/sync?limit=500").await?.as_array()?.clone();
@@ -261,7 +275,15 @@ async fn killed_while_a_file_came() -> Option<(Fleet, PathBuf)> {
     let unfinished = thread::scope(|scope| {
         let killed = scope.spawn(|| {
             let until = Instant::now() + PATIENCE;
-            while store(&folder).0.is_empty() {
+            loop {
+                let (unfinished, whole) = store(&folder);
+                if whole.iter().any(|name| name.ends_with(".so")) {
+                    // It came while nobody looked.
+                    return 0;
+                }
+                if !unfinished.is_empty() {
+                    break;
+                }
                 assert!(Instant::now() < until, "the file does not come");
                 thread::yield_now();
             }

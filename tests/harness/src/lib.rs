@@ -13,6 +13,7 @@ mod fleet;
 mod lan;
 mod relay;
 mod server;
+mod story;
 
 pub use addresses::Addresses;
 pub use api::{Answer, Api};
@@ -21,26 +22,4 @@ pub use fleet::{ADMIN, Fleet, FleetOptions, PASSWORD, put_driver};
 pub use lan::Lan;
 pub use relay::Network;
 pub use server::Server;
-
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
-
-/// Waits until `condition` gives something; panics with `what` when it has not within `within`.
-///
-/// # Panics
-/// The condition was not fulfilled in time.
-pub async fn wait_for<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    within: Duration,
-    mut condition: impl FnMut() -> F,
-) -> T {
-    let until = Instant::now() + within;
-    loop {
-        if let Some(found) = condition().await {
-            return found;
-        }
-        assert!(Instant::now() < until, "waited {within:?} in vain: {what}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
+pub use story::{asked, in_time, same, tell, wait_for};

@@ -15,7 +15,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{build::onealert, relay::ProcessCell};
+use crate::{
+    build::onealert,
+    relay::{ProcessCell, STARTING},
+};
 
 /// How long a server may take to say that it is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -152,6 +155,7 @@ impl Server {
     fn begin_with(&mut self, mut program: Command) -> mpsc::Receiver<String> {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("the server's log");
+        self.process.store(STARTING, Ordering::Release);
         let mut child = program
             .args(["run", "--config"])
             .arg(&self.config)

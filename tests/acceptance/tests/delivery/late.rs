@@ -62,5 +62,5 @@ async fn a_speaker_that_is_away_when_a_page_begins_joins_it_when_it_is_back() {
     })
     .await;
     assert!(second > first, "the one that was away had it after {second} ms, the other after {first} ms");
-    api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
+    api.stop(activation).await;
 }

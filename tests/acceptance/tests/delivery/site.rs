@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use devices::{AlgoConfig, AlgoSim};
-use harness::{Fleet, FleetOptions, wait_for};
+use harness::{Fleet, FleetOptions, in_time, wait_for};
 use serde_json::{Value, json};
 
 /// How many strobes there are. The last one is the slow one.
@@ -88,10 +88,17 @@ impl Site {
         .await;
     }
 
-    /// Waits until a server shows the activation as running, so; gives the row.
-    pub async fn runs_on(&self, server: usize, activation: &str, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until a server shows the activation as running, so; gives the row. If it never does, somebody that stood still for long
+    /// may have been replaced meanwhile.
+    pub async fn runs_on(
+        &self,
+        server: usize,
+        activation: &str,
+        what: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<Value, String> {
         let api = self.fleet.api(server);
-        wait_for(what, PATIENCE, || async {
+        in_time(what, PATIENCE, || async {
             let rows = api.try_get("/api/v1/running").await?;
             rows.as_array()?.iter().find(|row| row["activation"] == activation && fits(row)).cloned()
         })
@@ -133,10 +140,11 @@ impl Site {
             let activation = self.send_confirmed(0).await;
             let what = "the other server knows who was reached";
             let row = self.runs_on(known_to, &activation, what, |row| row["reached"] == fast).await;
-            if row["server"] == "pa-1" && self.counts()[..STROBES - 1] == [1; STROBES - 1] {
+            if row.as_ref().is_ok_and(|row| row["server"] == "pa-1") && self.counts()[..STROBES - 1] == [1; STROBES - 1]
+            {
                 return activation;
             }
-            println!("not undisturbed: {:?}, {row}", self.counts());
+            println!("not undisturbed: {:?}, {row:?}", self.counts());
             self.slow_stalls(false);
             self.take_back(0, &activation).await;
         }
@@ -146,7 +154,7 @@ impl Site {
     /// Stops it, whoever sends it, and waits until a server knows that it has ended.
     async fn take_back(&self, server: usize, activation: &str) {
         let api = self.fleet.api(server);
-        api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
+        api.stop(activation).await;
         wait_for("it runs no more", PATIENCE, || async {
             let rows = api.try_get("/api/v1/running").await?;
             rows.as_array()?.iter().all(|row| row["activation"] != activation).then_some(())
@@ -157,7 +165,7 @@ impl Site {
     /// Stops it, and waits until its record is on a server.
     pub async fn stop(&self, server: usize, activation: &str) -> Value {
         let api = self.fleet.api(server);
-        api.post(&format!("/api/v1/running/{activation}/stop"), json!({})).await;
+        api.stop(activation).await;
         wait_for("its record is in Sent Notifications", PATIENCE, || async {
             let page = api.try_get("/api/v1/sent").await?;
             page["rows"].as_array()?.iter().any(|row| row["activation"] == activation).then_some(())

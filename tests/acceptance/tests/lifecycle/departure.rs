@@ -21,6 +21,7 @@ async fn a_server_that_is_there_is_told_at_once_falls_silent_gives_up_what_it_ho
     let path = format!("/api/v1/servers/{gone}/deprovision");
     let refused = api.ask(Method::POST, &path, Some(&json!({"confirm": "pa-2"}))).await.expect("an answer");
     assert_eq!(refused.status, 422, "{}", refused.text);
+    in_step_with_primary(&site.fleet, "pa-3").await;
     let done = api.post(&path, json!({"confirm": "pa-3"})).await;
     assert_eq!(done["told"], true, "{done}");
     assert!(done.to_string().contains("Alone would be empty"), "{done}");

@@ -135,6 +135,16 @@ pub async fn hears(fleet: &Fleet, at: usize, other: usize) {
     .await;
 }
 
+/// Waits until the primary shows a server as connected to it and in step.
+pub async fn in_step_with_primary(fleet: &Fleet, name: &str) {
+    wait_for(&format!("the primary shows {name} in step"), PATIENCE, || async {
+        let rows = fleet.api(0).try_get("/api/v1/servers").await?;
+        let well = |row: &Value| row["name"] == name && row.to_string().contains("\"in step\"");
+        rows.as_array()?.iter().any(well).then_some(())
+    })
+    .await;
+}
+
 /// Runs a command with the administrator's password at hand.
 pub fn command(fleet: &Fleet, at: usize, arguments: &[&str]) -> Result<String, String> {
     fleet.servers[at].command(arguments, &[("ONEALERT_PASSWORD", PASSWORD)])

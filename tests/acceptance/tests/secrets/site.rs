@@ -37,7 +37,8 @@ impl Site {
         let sections = "[[log_file]]\npath = \"all.log\"\nfilter = \"debug\"";
         let fleet = Fleet::start(FleetOptions { servers, sections, ..FleetOptions::patient() }).await;
         let api = fleet.api(0);
-        api.enable(ALGO, json!({})).await;
+        // The strobes live in the test's process, which others may keep waiting.
+        api.enable(ALGO, json!({"deadline_ms": 10_000})).await;
         api.enable(CAP, json!({"post_token": TOKEN})).await;
         let device = || async {
             let config = AlgoConfig { password: PASSWORD.to_owned(), ..AlgoConfig::light("8128") };

@@ -10,7 +10,6 @@ use std::{
 };
 
 use harness::{Api, Fleet, FleetOptions, wait_for};
-use http_client::Method;
 use serde_json::{Value, json};
 
 const DRIVER: &str = "org.onealert.skeleton";
@@ -156,14 +155,18 @@ impl District {
         })
         .await;
         let [only] = rang[..] else { return rang };
-        let record = wait_for("the bell is in Sent Notifications", LONG, || async {
-            let path = format!("/api/v1/sent/{activation}");
-            let answer = self.api(only).ask(Method::GET, &path, None).await.ok()?;
-            (answer.status == 200 && answer.json["row"]["outcome"] == "success").then_some(answer.json)
+        let ended = wait_for("the bell is in Sent Notifications", LONG, || async {
+            for site in Site::ALL.into_iter().filter(|site| self.fleet.servers[*site as usize].runs()) {
+                let record = self.api(site).try_get(&format!("/api/v1/sent/{activation}")).await.unwrap_or_default();
+                if record["row"]["outcome"] == "success" {
+                    return Site::ALL.into_iter().find(|by| record["row"]["server_name"] == by.name());
+                }
+            }
+            None
         })
         .await;
-        assert_eq!(record["row"]["server_name"], only.name(), "{record}");
-        rang
+        // One that stood still after it rang may find that another has ended it.
+        if ended == only { rang } else { vec![only, ended] }
     }
 
     fn lines(&self, site: Site, bell: &str) -> String {

@@ -73,6 +73,21 @@ impl Site {
         answer["activations"][0].as_str().unwrap_or_else(|| panic!("no activation in {answer}")).to_owned()
     }
 
+    /// Sends through one server until that owns it and a second one has it; gives the activation. On a busy machine a confirmation
+    /// may miss its time, and then another one owns it, or it is accepted with one copy only.
+    pub async fn send_confirmed(&self, server: usize) -> String {
+        let name = self.fleet.servers[server].name.as_str();
+        wait_for(&format!("{name} owns it with a second copy"), Duration::from_secs(60), || async {
+            let answer = self.fleet.api(server).post("/api/v1/notifications/page/send", json!({})).await;
+            if answer["degraded"] == true || answer["owner"] != name {
+                println!("not confirmed: {answer}");
+                return None;
+            }
+            answer["activations"][0].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
     /// Sends through one server until a certain one, and nobody else, has begun it on every endpoint; gives that activation.
     ///
     /// On a busy machine an owner that does not confirm in time is rightly replaced: its own folder says who did it. Whoever
@@ -84,8 +99,9 @@ impl Site {
             let api = self.fleet.api(asked);
             let answer = api.ask(Method::POST, "/api/v1/notifications/page/send", Some(&json!({}))).await.ok()?.json;
             let activation = answer["activations"][0].as_str()?.to_owned();
-            wait_for("every endpoint has it", Duration::from_secs(60), || async {
-                self.everybody_has_it(&activation).then_some(())
+            // A driver's process that stands still for long has failed on its endpoint, which is recorded so.
+            wait_for("every endpoint has it, or it has ended", Duration::from_secs(60), || async {
+                (self.everybody_has_it(&activation) || self.record_of(&activation).await.is_some()).then_some(())
             })
             .await;
             let found = self.deliveries(&activation);
@@ -117,16 +133,23 @@ impl Site {
     /// Waits until any server that runs has the record of the activation; gives the name of the server that ended it.
     pub async fn ended_by(&self, activation: &str) -> String {
         wait_for("the activation has ended", Duration::from_secs(120), || async {
-            for server in (0..3).filter(|server| self.fleet.servers[*server].runs()) {
-                let sent = self.fleet.api(server).try_get("/api/v1/sent").await.unwrap_or_default();
-                let mut rows = sent["rows"].as_array().into_iter().flatten();
-                if let Some(row) = rows.find(|row| row["activation"] == activation) {
-                    return Some(row["server_name"].as_str()?.to_owned());
-                }
-            }
-            None
+            Some(self.record_of(activation).await?["server_name"].as_str()?.to_owned())
         })
         .await
+    }
+
+    /// The activation in the Sent Notifications of any server that runs, and answers soon: one may be paused.
+    async fn record_of(&self, activation: &str) -> Option<Value> {
+        for server in (0..3).filter(|server| self.fleet.servers[*server].runs()) {
+            let api = self.fleet.api(server);
+            let sent = tokio::time::timeout(Duration::from_secs(2), api.try_get("/api/v1/sent")).await;
+            let sent = sent.ok().flatten().unwrap_or_default();
+            let mut rows = sent["rows"].as_array().into_iter().flatten();
+            if let Some(row) = rows.find(|row| row["activation"] == activation) {
+                return Some(row.clone());
+            }
+        }
+        None
     }
 
     fn index(&self, name: &str) -> usize {

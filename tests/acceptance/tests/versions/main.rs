@@ -28,8 +28,10 @@ async fn a_secondary_upgraded_too_early_stands_still_says_so_takes_over_and_resu
     // What is configured on the primary does not arrive, and the primary shows why.
     let later = json!({"id": "later", "name": "Later", "endpoints": [], "message": {"title": "Later"}});
     site.fleet.api(0).post("/api/v1/notifications", later).await;
-    let shown = site.shown(0, 1, |server| server["state"] == "bad").await;
-    assert!(shown["differences"].to_string().contains("0.1.0 here, 0.2.0 there"), "{shown}");
+    site.shown(0, 1, |server| {
+        server["state"] == "bad" && server["differences"].to_string().contains("0.1.0 here, 0.2.0 there")
+    })
+    .await;
     let check = site.check(&["--json"]);
     assert_eq!((check.status, &check.json["verdict"]), (1, &json!("differs")), "{}", check.text);
     assert_eq!(site.names(1).await, ["page"], "the copy stands still");
@@ -113,8 +115,11 @@ async fn a_synchronisation_protocol_one_apart_is_named_on_both_servers_and_goes_
             .then_some(())
     })
     .await;
-    let rows = site.fleet.api(0).get("/api/v1/servers").await.to_string();
-    assert!(rows.contains("not synchronised: sync protocol"), "{rows}");
+    wait_for("the primary shows that it is not synchronised", PATIENCE, || async {
+        let rows = site.fleet.api(0).try_get("/api/v1/servers").await?;
+        rows.to_string().contains("not synchronised: sync protocol").then_some(())
+    })
+    .await;
     // Takeover does not ask for it.
     site.send_by(1, 0).await;
     site.fleet.servers[1].set_environment("ONEALERT_PRETEND_SYNC_PROTOCOL", None);

@@ -111,9 +111,14 @@ impl Site {
             let path = "/api/v1/notifications/page/send";
             let answer = api.ask(Method::POST, path, Some(&json!({}))).await.ok()?.json;
             let activation = answer["activations"][0].as_str()?.to_owned();
-            let by = wait_for("the endpoint has it", PATIENCE, || async {
+            // A driver's process that stands still for long has failed on its endpoint, which is recorded so.
+            let by = wait_for("the endpoint has it, or it has ended", PATIENCE, || async {
                 let by = self.written_by(&activation);
-                (!by.is_empty()).then_some(by)
+                let ended = || async {
+                    let sent = api.try_get("/api/v1/sent").await?;
+                    sent["rows"].as_array()?.iter().any(|row| row["activation"] == activation.as_str()).then_some(())
+                };
+                (!by.is_empty() || ended().await.is_some()).then_some(by)
             })
             .await;
             if by != [owner] {
