@@ -204,16 +204,15 @@ impl<D: Driver> Shared<D> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replies, unless a cancel has replied already.
+    /// Replies, unless a cancel has replied already. The calls are held until the reply has left: the host ends the process
+    /// at `Stopped`, and whoever sees that nothing runs any more may send that at once.
     fn finish(&self, id: u64, outcome: Outcome) {
         let mut calls = self.calls();
         if calls.running.remove(&id).is_none() {
             return;
         }
-        let last = calls.stopping && calls.running.is_empty();
-        drop(calls);
         self.link.send(&ToHost::Reply { id, outcome });
-        if last {
+        if calls.stopping && calls.running.is_empty() {
             self.link.send(&ToHost::Stopped);
         }
     }
@@ -232,9 +231,7 @@ impl<D: Driver> Shared<D> {
             return;
         }
         calls.stopping = true;
-        let idle = calls.running.is_empty();
-        drop(calls);
-        if idle {
+        if calls.running.is_empty() {
             self.link.send(&ToHost::Stopped);
         }
     }

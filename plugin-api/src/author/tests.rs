@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -206,6 +206,48 @@ fn after_stop_what_runs_is_finished_and_nothing_is_begun() {
     assert_eq!(worker.reply(901).expect_err("refused").code, "stopping");
     assert_eq!(worker.reply(900), Ok(Value::Null));
     worker.other(|document| document["t"] == "stopped");
+}
+
+#[test]
+fn however_slowly_a_reply_leaves_stopped_is_the_last_word() {
+    // Stop comes while the only call's reply is leaving; the other time the last call is done meanwhile.
+    for (others, stop_first) in [(0, false), (1, true)] {
+        let (sender, said) = mpsc::channel();
+        let (leaving, leaves) = mpsc::channel();
+        let (over, stopped) = mpsc::channel();
+        let stopped = Mutex::new(stopped);
+        let emit: Emit = Arc::new(move |document: Vec<u8>| {
+            let document: Value = serde_json::from_slice(&document).expect("the driver's side writes JSON");
+            if document["t"] == "reply" && document["id"] == 900 {
+                let _ = leaving.send(());
+                // The host would end the process at that word; it must not come while this one is on its way.
+                let _ = stopped.lock().expect("no panic").recv_timeout(Duration::from_millis(300));
+            }
+            if document["t"] == "stopped" {
+                let _ = over.send(());
+            }
+            let _ = sender.send(document);
+        });
+        let document = json!({"state_dir": "/nowhere", "settings": {"zone": 1}}).to_string();
+        let driver = open::<Horn>(emit, document.as_bytes()).expect("opens");
+        let tell = |document: Value| driver.take(document.to_string().as_bytes());
+        let wait = |id: u64, ms: u64| tell(json!({"t": "call", "id": id, "op": "$wait", "body": {"ms": ms}}));
+        (0..others).for_each(|other| wait(901 + other, 100));
+        wait(900, 50);
+        if !stop_first {
+            leaves.recv_timeout(PATIENCE).expect("the reply is leaving");
+        }
+        tell(json!({"t": "stop"}));
+        let mut replied = 0;
+        loop {
+            let document = said.recv_timeout(PATIENCE).expect("the driver says something");
+            match document["t"].as_str() {
+                Some("reply") => replied += 1,
+                Some("stopped") => break assert_eq!(replied, 1 + others, "the process ended before a reply had left"),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]
