@@ -162,7 +162,8 @@ impl Worker {
     /// Asks the driver for something.
     ///
     /// # Errors
-    /// The driver's own failure; `timeout` when it did not answer in time; `restarted` when its process ended.
+    /// The driver's own failure; `timeout` when it did not answer in time; `restarted` when its process ended under the call;
+    /// `gone` or `stopping` when the process was not asked, because it has ended or takes no more calls.
     pub async fn call(
         &self,
         op: &str,
@@ -219,7 +220,7 @@ impl Worker {
         {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             if pending.gone {
-                return Err(Failure::new("restarted", "the driver's process has ended"));
+                return Err(Failure::new("gone", "the driver's process had ended before it was asked"));
             }
             if pending.finishing {
                 return Err(Failure::new("stopping", "the driver's process takes no more calls"));

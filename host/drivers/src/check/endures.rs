@@ -17,6 +17,8 @@ const DOCUMENTS: usize = 2000;
 /// How many of them are under way at once.
 const AT_ONCE: usize = 16;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Failures that no driver means: its process ended, or it panicked.
+const BROKEN: [&str; 3] = ["restarted", "gone", "panicked"];
 
 pub(super) async fn checks(kit: &Kit, checks: &mut Vec<Check>) {
     check(checks, "random-documents", "It answers whatever it is sent, and lives.", MINUTE, random(kit)).await;
@@ -63,7 +65,7 @@ async fn random(kit: &Kit) -> Result<Finding, String> {
             let (op, body, answer) = done.map_err(|error| error.to_string())?;
             // A failure is an answer. What is not: a process that ended, and a panic, which is a fault in the driver.
             if let Err(failure) = answer
-                && ["restarted", "panicked"].contains(&failure.code.as_str())
+                && BROKEN.contains(&failure.code.as_str())
             {
                 return Err(format!("seed {}, round {round}: {op} {body}: {failure}", kit.seed));
             }
@@ -121,7 +123,7 @@ async fn bad_device(kit: &Kit) -> Result<Finding, String> {
             body["reason"] = json!("finished");
             let deadline = Duration::from_secs(3);
             match subject.worker.call(op, None, deadline, GRACE, body).await {
-                Err(failure) if ["restarted", "panicked"].contains(&failure.code.as_str()) => {
+                Err(failure) if BROKEN.contains(&failure.code.as_str()) => {
                     return Err(format!("{op} of a device that {how:?}: {failure}"));
                 }
                 // Failed, timed out and even acknowledged are answers: nobody knows here what the address means.
