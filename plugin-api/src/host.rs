@@ -29,7 +29,8 @@ impl Host {
         Host { inner }
     }
 
-    /// A folder of the driver's own on this server, kept over restarts, not replicated.
+    /// A folder of the driver's own on this server, kept over restarts, not replicated. While the driver is replaced, by
+    /// another version or for other settings, its old process and its new one both have it for a while.
     pub fn state_dir(&self) -> &Path {
         self.inner.state_dir()
     }

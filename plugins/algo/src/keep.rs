@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -75,7 +76,7 @@ impl Keep {
     /// Reads the file of this folder; what cannot be read is forgotten, because devices can be asked again.
     pub(crate) fn open(folder: &Path) -> Arc<Keep> {
         let path = folder.join("devices.json");
-        let devices = match std::fs::read(&path) {
+        let devices = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!("{}: {error}; the devices are asked again", path.display());
                 BTreeMap::new()
@@ -109,16 +110,12 @@ impl Keep {
         loop {
             self.changed.notified().await;
             let bytes = serde_json::to_vec_pretty(&*self.devices()).expect("kept values are plain data");
-            if let Err(error) = self.replace(&bytes).await {
+            let path = self.path.clone();
+            let written = tokio::task::spawn_blocking(move || replace(&path, &bytes)).await;
+            if let Err(error) = written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 tracing::warn!("{}: {error}; after a restart the devices are asked again", self.path.display());
             }
         }
-    }
-
-    async fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.path.with_extension("tmp");
-        tokio::fs::write(&new, bytes).await?;
-        tokio::fs::rename(&new, &self.path).await
     }
 
     /// Forgets devices that are not configured, unless their volume is still to be set back.
@@ -129,5 +126,38 @@ impl Keep {
         if devices.len() != before {
             self.changed.notify_one();
         }
+    }
+}
+
+/// Replaces a file. While the driver is replaced, its old process and its new one do so: one after the other, by the folder's
+/// lock.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let held = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    held.lock()?;
+    let new = path.with_extension("tmp");
+    fs::write(&new, bytes)?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_that_write_in_one_folder_do_not_mix_what_they_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("devices.json");
+        let contents = [vec![b'a'; 300_000], vec![b'b'; 7]];
+        std::thread::scope(|scope| {
+            for content in &contents {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        replace(&path, content).expect("is written");
+                        let read = fs::read(&path).expect("is there");
+                        assert!(contents.contains(&read), "a mixture of {} bytes", read.len());
+                    }
+                });
+            }
+        });
     }
 }

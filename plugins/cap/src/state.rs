@@ -36,13 +36,16 @@ pub fn load(folder: &Path, now_ms: i64) -> (Book, Option<PathBuf>) {
 /// Replaces the file. After this returns, the content is on the disk.
 pub fn save(folder: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
+    // While the driver is replaced, its old process and its new one save here: one after the other, by the folder's lock.
+    let held = File::open(folder)?;
+    held.lock()?;
     let fresh = folder.join(format!("{FILE}.new"));
     let mut file = File::create(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, folder.join(FILE))?;
     // The rename itself is durable once the folder is.
-    File::open(folder)?.sync_all()
+    held.sync_all()
 }
 
 #[cfg(test)]
@@ -60,5 +63,22 @@ mod tests {
         assert!(!folder.path().join(FILE).exists());
         let (_, aside) = load(folder.path(), 6);
         assert!(aside.is_none(), "the next start is an ordinary one");
+    }
+
+    #[test]
+    fn two_that_save_in_one_folder_do_not_mix_what_they_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let contents = [vec![b'a'; 300_000], vec![b'b'; 7]];
+        std::thread::scope(|scope| {
+            for content in &contents {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        save(folder.path(), content).expect("is written");
+                        let read = fs::read(folder.path().join(FILE)).expect("is there");
+                        assert!(contents.contains(&read), "a mixture of {} bytes", read.len());
+                    }
+                });
+            }
+        });
     }
 }
