@@ -128,6 +128,7 @@ async fn a_copy_is_rebuilt_on_request_and_at_the_next_call_when_the_secondary_is
     let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", primary.address());
     secondary.in_sync_at(5).await;
     // The first snapshot was due anyway; whether the wish came before or after it, the copy ends in step.
+    connected(&primary).await;
     assert!(primary.publisher.rebuild(ServerId(2)));
     let rebuilt = |event: &SyncEvent| matches!(event, SyncEvent::Replaced { .. }).then_some(());
     secondary.next("rebuilt", rebuilt).await;
@@ -143,6 +144,11 @@ async fn a_copy_is_rebuilt_on_request_and_at_the_next_call_when_the_secondary_is
     };
     secondary.next("rebuilt after its return", rebuilt).await;
     secondary.in_sync_at(6).await;
+}
+
+async fn connected(primary: &Primary) {
+    let connected = || primary.publisher.status().iter().any(|known| known.connected);
+    common::sync::until("the secondary is connected", connected).await;
 }
 
 /// The second server takes what the primary has into another store.
@@ -170,6 +176,7 @@ async fn a_rebuild_whose_snapshot_is_cut_is_done_at_the_next_call_and_only_then_
     let proxy = Proxy::start(primary.address().address, 0).await;
     let mut secondary = Secondary::start(&site.servers[1], site.roster(), "1.0.0", proxy.address());
     secondary.in_sync_at(20_000).await;
+    connected(&primary).await;
     proxy.cut_after(1 << 20);
     assert!(primary.publisher.rebuild(ServerId(2)), "it is connected");
     let cut = |event: &SyncEvent| matches!(event, SyncEvent::Disconnected { .. }).then_some(());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{
-    PATIENCE, Site,
+    HEARTBEAT, PATIENCE, Site,
     proxy::Proxy,
     sync::{Primary, Secondary, setting, settings, until},
 };
@@ -210,14 +210,36 @@ async fn other_versions_wait_on_the_connection_and_follow_once_they_match() {
         .await;
     assert!(words.contains("1.0.0") && words.contains("1.1.0"), "both sides are named: {words}");
     // The connection stays through several heartbeats, with commits going on.
+    let calls = proxy.calls.load(Ordering::Relaxed);
     primary.commit(vec![setting("meanwhile", "1")]);
     let passed = proxy.passed.load(Ordering::Relaxed);
     until("several heartbeats", || proxy.passed.load(Ordering::Relaxed) > passed + 3).await;
     assert!(secondary.events.try_recv().is_err(), "it waits, and does not take what is committed");
-    assert_eq!(proxy.calls.load(Ordering::Relaxed), 1, "it waits, and does not call again and again");
+    assert_eq!(proxy.calls.load(Ordering::Relaxed), calls, "it waits, and does not call again and again");
     *secondary.host.product.lock().expect("no panic") = "1.0.0".into();
     secondary.subscriber.call_again();
     secondary.in_sync_at(6).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "this thread, and with it both servers, is meant to stand still")]
+async fn servers_that_stood_still_themselves_do_not_call_each_other_silent() {
+    let site = Site::of(2);
+    let (primary, mut secondary) = pair(&site);
+    primary.commit(settings(5));
+    secondary.in_sync_at(5).await;
+    std::thread::sleep(HEARTBEAT * 24);
+    // What says that they are in step comes with a heartbeat: these are three.
+    for lsn in 6..9 {
+        primary.commit(vec![setting("after", &lsn.to_string())]);
+        secondary
+            .next("in sync", |event| match event {
+                SyncEvent::InSync { position } if position.lsn == lsn => Some(()),
+                SyncEvent::Disconnected { reason, .. } => panic!("they only stood still: {reason}"),
+                _ => None,
+            })
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -236,8 +258,11 @@ async fn a_synchronisation_protocol_one_apart_is_answered_with_both_sides_named_
         .await;
     let there = format!("sync protocol: {PROTOCOL} there, {} here", PROTOCOL + 1);
     assert!(said.contains(&there) && said.contains("run the same product version on both"), "{said}");
-    let status = &primary.publisher.status()[0];
-    assert!(matches!(status.answer, SyncAnswer::VersionMismatch { .. }) && status.connected, "{status:?}");
+    until("the primary shows it", || {
+        let status = &primary.publisher.status()[0];
+        matches!(status.answer, SyncAnswer::VersionMismatch { .. }) && status.connected
+    })
+    .await;
     primary.commit(vec![setting("after", "1")]);
     secondary.host.protocol.store(PROTOCOL, Ordering::Release);
     secondary.subscriber.call_again();

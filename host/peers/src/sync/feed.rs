@@ -22,11 +22,11 @@ use onealert_store::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    blocking,
+    MOST_QUIET, blocking,
     channel::{ChannelError, Incoming, PIECE_BYTES, Receiver, Sender, read_ahead},
     message::{Down, Up, is_bulk},
     publisher::Shared,
@@ -84,7 +84,9 @@ pub(crate) struct Feed {
     rebuilding: Option<u64>,
     /// The same of the snapshot that was sent to its end.
     rebuilt: Option<u64>,
-    heard: Instant,
+    /// Beats in a row in which nothing came. They are counted, not timed: what came while this process itself stood still is
+    /// unread, and no silence of the secondary.
+    quiet: u32,
 }
 
 impl Feed {
@@ -116,7 +118,7 @@ impl Feed {
             follows: false,
             rebuilding: None,
             rebuilt: None,
-            heard: Instant::now(),
+            quiet: 0,
         }
     }
 
@@ -199,7 +201,7 @@ impl Feed {
     }
 
     async fn handle(&mut self, message: Incoming<Up>, mismatch: bool) -> Result<(), End> {
-        self.heard = Instant::now();
+        self.quiet = 0;
         let message = match message {
             Incoming::Document(message, _) => message,
             Incoming::Unknown(_) => {
@@ -261,7 +263,8 @@ impl Feed {
     }
 
     async fn beat(&mut self) -> Result<(), End> {
-        if self.heard.elapsed() > self.shared.config.heartbeat * 20 {
+        self.quiet += 1;
+        if self.quiet > MOST_QUIET {
             return Err(End::Other("silent".to_owned()));
         }
         match self.streaming {

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    blocking,
+    MOST_QUIET, blocking,
     channel::{ChannelError, Incoming, Receiver, Sender, read_ahead},
     event::SyncEvent,
     message::{Down, Up, is_bulk},
@@ -80,7 +80,9 @@ pub(crate) struct Intake<'a> {
     primary_has: Option<Mark>,
     /// Whether the primary has answered the last batch of records, and so may get another.
     records_wanted: bool,
-    heard: Instant,
+    /// Beats in a row in which nothing came. They are counted, not timed: what came while this process itself stood still is
+    /// unread, and no silence of the primary.
+    quiet: u32,
 }
 
 impl<'a> Intake<'a> {
@@ -114,7 +116,7 @@ impl<'a> Intake<'a> {
             next_request: 0,
             primary_has: None,
             records_wanted: false,
-            heard: Instant::now(),
+            quiet: 0,
         }
     }
 
@@ -169,7 +171,8 @@ impl<'a> Intake<'a> {
     }
 
     async fn beat(&mut self) -> Result<(), End> {
-        if self.heard.elapsed() > self.follower.config.heartbeat * 20 {
+        self.quiet += 1;
+        if self.quiet > MOST_QUIET {
             return Err(End::Broken("the primary is silent".to_owned()));
         }
         self.acknowledge().await
@@ -181,7 +184,7 @@ impl<'a> Intake<'a> {
     }
 
     async fn handle(&mut self, message: Incoming<Down>) -> Result<(), End> {
-        self.heard = Instant::now();
+        self.quiet = 0;
         let (message, length) = match message {
             Incoming::Document(message, length) => (message, length),
             Incoming::File(request, bytes) => {

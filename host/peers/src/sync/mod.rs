@@ -17,6 +17,9 @@ pub mod subscriber;
 /// The synchronisation protocol.
 pub const PROTOCOL: u32 = 1;
 
+/// So many heartbeats in a row without a word are a silence that ends the connection.
+const MOST_QUIET: u32 = 20;
+
 /// Runs something that blocks where blocking is allowed.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
