@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::{Explained, Fault, Sent, Why};
+use crate::{Explained, Fault, Sent, Why, witness::Still};
 
 /// What the displays saw of a load.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,8 @@ pub struct Count {
     pub contacts: usize,
     /// When each display that was told something again had been told it for the first time, once for each repetition.
     pub again: Vec<Instant>,
+    /// When the machine itself stood still.
+    pub(crate) stills: Vec<Still>,
 }
 
 impl Count {
@@ -64,13 +66,13 @@ impl Count {
         count
     }
 
-    /// Why each repetition came, where this was the only fault.
-    pub fn explained(&self, fault: &Fault) -> Explained {
+    /// Why each repetition came, where this was the only fault, or there was none.
+    pub fn explained(&self, what: &'static str, fault: Option<&Fault>) -> Explained {
         let mut doubled = BTreeMap::new();
         for first in &self.again {
-            *doubled.entry(Why::of(*first, fault)).or_default() += 1;
+            *doubled.entry(Why::of(*first, fault, &self.stills)).or_default() += 1;
         }
-        Explained { what: fault.what, contacts: self.contacts, doubled }
+        Explained { what, contacts: self.contacts, doubled }
     }
 
     /// Whether nothing that was accepted is missing.

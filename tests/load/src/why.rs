@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::witness::Still;
+
 /// Progress is shared this long after it changed (rule 4 of the redundancy sheet).
 const SHARED: Duration = Duration::from_millis(50);
 /// What a machine that does much besides may add to any time.
@@ -29,13 +31,21 @@ pub enum Why {
     SharedLate,
     /// The first server told it while the fault lasted: two servers that do not hear each other each send (sheet, section 6).
     Apart,
-    /// The fault does not explain it.
+    /// The fault does not explain it, but the machine stood still about then: somebody was late and was rightly replaced.
+    Machine,
+    /// Nothing explains it.
     Unexplained,
 }
 
 impl Why {
     /// Judges by when the display was told first.
-    pub fn of(first: Instant, fault: &Fault) -> Why {
+    pub(crate) fn of(first: Instant, fault: Option<&Fault>, stills: &[Still]) -> Why {
+        let why = fault.map_or(Why::Unexplained, |fault| Why::by_the_fault(first, fault));
+        let about = |(from, until): &Still| first + BUSY >= *from && first <= *until + BUSY;
+        if why == Why::Unexplained && stills.iter().any(about) { Why::Machine } else { why }
+    }
+
+    fn by_the_fault(first: Instant, fault: &Fault) -> Why {
         let before = fault.from.saturating_duration_since(first);
         if first >= fault.from {
             let over = first > fault.until + BUSY;
@@ -55,7 +65,8 @@ impl fmt::Display for Why {
             Why::Unshared => "told within 50 ms before the fault, and not shared yet",
             Why::SharedLate => "told before the fault, and the result was on its way",
             Why::Apart => "told by each of two servers that did not hear each other",
-            Why::Unexplained => "not explained by the fault",
+            Why::Machine => "told while the machine itself stood still",
+            Why::Unexplained => "not explained by anything",
         })
     }
 }
@@ -69,6 +80,13 @@ pub struct Explained {
     pub contacts: usize,
     /// How many contacts were repetitions, by why.
     pub doubled: BTreeMap<Why, usize>,
+}
+
+impl Explained {
+    /// How many repetitions came for this reason.
+    pub fn for_reason(&self, why: Why) -> usize {
+        self.doubled.get(&why).copied().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Explained {
@@ -100,7 +118,24 @@ mod tests {
             (from + ms(2900), Why::Apart),
             (from + ms(9000), Why::Unexplained),
         ] {
-            assert_eq!(Why::of(first, &fault), why);
+            assert_eq!(Why::of(first, Some(&fault), &[]), why);
         }
+    }
+
+    #[test]
+    fn a_standstill_of_the_machine_explains_what_came_about_then_and_nothing_else() {
+        let ms = Duration::from_millis;
+        let from = Instant::now() + Duration::from_secs(60);
+        let still = [(from, from + ms(400))];
+        for (first, why) in [
+            (from - ms(5000), Why::Unexplained),
+            (from - ms(300), Why::Machine),
+            (from + ms(1400), Why::Machine),
+            (from + ms(5000), Why::Unexplained),
+        ] {
+            assert_eq!(Why::of(first, None, &still), why);
+        }
+        let fault = Fault { what: "kill", from: from + ms(10), until: from + ms(10) };
+        assert_eq!(Why::of(from, Some(&fault), &still), Why::Unshared, "the fault comes first");
     }
 }

@@ -2,6 +2,7 @@
 //! for the others' syncs.
 
 use std::{
+    ffi::OsStr,
     fs,
     process::Command,
     thread,
@@ -32,14 +33,22 @@ fn note() -> Activity {
     Activity { at: Wall(1), kind: "note".to_owned(), document: "{}".to_owned() }
 }
 
+/// A machine that does other things may stand still for so long, and not every time; a record that waits does so each time.
 #[test]
 fn what_ends_here_is_recorded_while_a_slow_disk_syncs_what_others_sent() {
     let Some(how_slow) = std::env::var_os(HOW_SLOW) else { return on_a_slow_disk() };
+    let longest: Vec<Duration> =
+        (0..3).map(|_| longest_beside(&how_slow)).take_while(|took| *took >= SLOW / 2).collect();
+    assert!(longest.len() < 3, "a record waited for others: {longest:?}");
+}
+
+/// How long the slowest of this server's own records took while what others sent was synced.
+fn longest_beside(how_slow: &OsStr) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let open = |name: &str| HistoryStore::open(&folder.path().join(name)).expect("opens");
     let (here, there) = (open("here.db"), open("there.db"));
     let theirs = there.append(me(2), &[note(), note()]).expect("appends");
-    fs::write(&how_slow, SLOW.as_millis().to_string()).expect("a small file");
+    fs::write(how_slow, SLOW.as_millis().to_string()).expect("a small file");
     let timed = |work: &mut dyn FnMut()| {
         let begun = Instant::now();
         work();
@@ -59,10 +68,10 @@ fn what_ends_here_is_recorded_while_a_slow_disk_syncs_what_others_sent() {
         }
         (others.join().expect("it does not panic"), longest)
     });
-    fs::remove_file(&how_slow).expect("it was written");
+    fs::remove_file(how_slow).expect("it was written");
     println!("others' records took {synced:?}, the longest of this server's own {longest:?}");
     assert!(synced >= SLOW, "what others sent is durable when it is acknowledged: {synced:?}");
-    assert!(longest < SLOW / 2, "a record waited for others: {longest:?}");
+    longest
 }
 
 /// The same test in a process of its own, whose disk is slow.
