@@ -89,6 +89,19 @@ impl Site {
 
     /// What HAProxy thinks of one of its servers: `UP`, `NOLB`, `DOWN`, with what its last check saw.
     pub fn seen(&self, name: &str) -> Option<(String, String)> {
+        let [status, check] = self.columns(name, ["status", "check_status"])?;
+        // A star says that a check runs while this is asked.
+        Some((status.split(' ').next()?.to_owned(), check.trim_start_matches("* ").to_owned()))
+    }
+
+    /// How often HAProxy has given up one of its servers.
+    pub fn downs(&self, name: &str) -> u32 {
+        let [downs] = self.columns(name, ["chkdown"]).expect("haproxy tells how its servers are");
+        downs.parse().expect("a number")
+    }
+
+    /// What HAProxy's statistics say of one of its servers.
+    fn columns<const N: usize>(&self, name: &str, columns: [&str; N]) -> Option<[String; N]> {
         let mut socket = UnixStream::connect(&self.socket).ok()?;
         socket.write_all(b"show stat\n").ok()?;
         let mut text = String::new();
@@ -96,10 +109,10 @@ impl Site {
         let mut lines = text.lines();
         let head: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
         let column = |name: &str| head.iter().position(|column| *column == name);
-        let (who, status, check) = (column("svname")?, column("status")?, column("check_status")?);
+        let who = column("svname")?;
         let row: Vec<&str> = lines.map(|line| line.split(',').collect::<Vec<_>>()).find(|row| row[who] == name)?;
-        // A star says that a check runs while this is asked.
-        Some((row[status].split(' ').next()?.to_owned(), row[check].trim_start_matches("* ").to_owned()))
+        let asked: Option<Vec<String>> = columns.iter().map(|name| Some(row[column(name)?].to_owned())).collect();
+        asked?.try_into().ok()
     }
 
     /// Waits until HAProxy thinks so of a server.
