@@ -130,7 +130,16 @@ async fn after_a_factory_reset_nothing_works_until_the_api_is_switched_on() {
     };
     assert_eq!(tokio::time::timeout(LONG, refused).await.expect("it comes back"), 404);
     sim.set_api(true);
-    assert_eq!(asker.ask(Method::GET, "/api/info/about", None).await.unwrap().status, 200);
+    // The ports may be closed only after that question: the restart begins when its answer has left.
+    let works = async {
+        loop {
+            match asker.ask(Method::GET, "/api/info/about", None).await {
+                Ok(answer) => break answer.status,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(LONG, works).await.expect("it comes back"), 200);
 }
 
 #[tokio::test]

@@ -46,7 +46,9 @@ impl Rig {
         Rig::open(json!({}), folder)
     }
 
-    fn open(settings: Value, folder: Arc<TempDir>) -> Rig {
+    /// Driver and devices share a thread: where the machine stands still, neither is to give up for it.
+    fn open(mut settings: Value, folder: Arc<TempDir>) -> Rig {
+        settings.as_object_mut().expect("settings are an object").entry("deadline_ms").or_insert(json!(10_000));
         let settings: Settings = serde_json::from_value(settings).expect("the test's settings are right");
         let host = FakeHost::new(folder.path());
         let driver = Arc::new(Algo::open(host.host(), settings).expect("the driver opens"));
@@ -64,6 +66,22 @@ impl Rig {
 
     pub async fn prepare(&self, activation: &Activation<Endpoint>) -> Vec<Prepared> {
         self.driver.clone().prepare(activation.clone()).await.expect("prepare answers")
+    }
+
+    /// What became of the only endpoint of this activation; told late where a busy machine could not ask its device in time.
+    pub async fn prepared(&self, activation: &Activation<Endpoint>) -> Prepared {
+        let at_once = self.prepare(activation).await.remove(0);
+        if !matches!(at_once.state, PreparedState::Later { .. }) {
+            return at_once;
+        }
+        let late = |host: &FakeHost| {
+            host.events().into_iter().find_map(|event| match event {
+                Event::Prepared { activation: id, mut prepared } if id == activation.id => prepared.pop(),
+                _ => None,
+            })
+        };
+        self.host.wait_for(LONG, |host| late(host).is_some()).await;
+        late(&self.host).unwrap_or(at_once)
     }
 
     pub async fn begin(&self, activation: &Activation<Endpoint>) -> Vec<Delivered> {
