@@ -16,6 +16,8 @@ use serde_json::json;
 const GOOD: &str = "org.onealert.skeleton";
 const BAD: &str = "org.onealert.faulty";
 const SHORT: Duration = Duration::from_millis(300);
+/// More than a busy machine needs for a process to die or to start.
+const AMPLE: Duration = Duration::from_secs(30);
 
 /// Both drivers, enabled and running.
 async fn pair(fault: &str) -> Site {
@@ -45,14 +47,14 @@ async fn a_driver_that_segfaults_again_and_again_does_not_disturb_its_neighbour(
     let site = pair("begin_segfaults").await;
     let traffic = site.traffic(GOOD);
     for number in 0..6 {
-        let failure = site.begin(BAD, &format!("bad-{number}"), SHORT * 10).await.expect_err("its process ended");
+        let failure = site.begin(BAD, &format!("bad-{number}"), AMPLE).await.expect_err("its process ended");
         assert!(["restarted", "not_running"].contains(&failure.code.as_str()), "{failure:?}");
         traffic.more(20).await;
     }
     let status = site.status(BAD, |status| status.restarts >= 6).await;
     assert_eq!(status.last_end.as_deref(), Some("ended by SIGSEGV during begin"));
     // However often it ended, it is tried again whenever it is needed.
-    let echo = site.drivers.call(BAD, "$echo", None, SHORT * 20, json!("here")).await;
+    let echo = site.drivers.call(BAD, "$echo", None, AMPLE, json!("here")).await;
     assert_eq!(echo.expect("it serves again"), json!("here"));
     undisturbed(&site, traffic).await;
     assert_eq!(site.status(GOOD, |_| true).await.restarts, 0);
@@ -77,8 +79,8 @@ async fn a_driver_whose_threads_never_return_is_ended_and_does_not_disturb_its_n
 async fn a_driver_that_leaks_is_ended_at_its_limit_and_does_not_disturb_its_neighbour() {
     let site = pair("begin_leaks").await;
     let traffic = site.traffic(GOOD);
-    // 32 MiB a call, 256 MiB are allowed.
-    for number in 0..64 {
+    // 32 MiB a call, 256 MiB are allowed. It is looked at now and then; how much a machine can spare is not asked.
+    for number in 0..10 {
         let _ = site.begin(BAD, &format!("bad-{number}"), SHORT * 10).await;
         traffic.more(5).await;
         if site.status(BAD, |_| true).await.restarts > 0 {
@@ -101,7 +103,7 @@ async fn a_panic_is_an_answer_and_an_exit_is_told_with_its_status() {
     let status = site.status(BAD, |_| true).await;
     assert_eq!((status.state, status.restarts), (DriverState::Running, 0), "its process lives on");
     let site = pair("begin_exits").await;
-    let failure = site.begin(BAD, "bad-1", SHORT * 10).await.expect_err("its process ended");
+    let failure = site.begin(BAD, "bad-1", AMPLE).await.expect_err("its process ended");
     assert!(["restarted", "not_running"].contains(&failure.code.as_str()), "{failure:?}");
     let status = site.status(BAD, |status| status.restarts >= 1).await;
     assert_eq!(status.last_end.as_deref(), Some("exited with status 3 during begin"));
@@ -144,11 +146,11 @@ async fn a_worker_that_is_killed_under_load_costs_no_call() {
     let site = pair("none").await;
     let traffic = site.traffic(GOOD);
     traffic.more(10).await;
-    for number in 0..5 {
-        let before = site.status(GOOD, |status| status.pid.is_some() && status.restarts == number).await;
+    for _ in 0..5 {
+        let before = site.status(GOOD, |status| status.pid.is_some()).await;
         let pid = before.pid.expect("it runs") as i32;
         kill(Pid::from_raw(pid), Signal::SIGKILL).expect("our own worker");
-        let after = site.status(GOOD, |status| status.restarts > number).await;
+        let after = site.status(GOOD, |status| status.restarts > before.restarts).await;
         assert_eq!(after.last_end.as_deref().map(|end| end.starts_with("ended by SIGKILL")), Some(true), "{after:?}");
         traffic.more(10).await;
     }
