@@ -102,11 +102,15 @@ pub fn pages(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[tokio::test]
     async fn a_port_that_a_dead_server_still_holds_for_a_moment_is_had_when_it_is_free() {
-        let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+        // An address of this process's own, so that nobody else is given the port in the moment in which it is free.
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let held = TcpListener::bind((Ipv4Addr::new(127, 64 | high, middle, low), 0)).expect("a port");
         let address = held.local_addr().expect("bound");
         let asking = tokio::spawn(bind(address, "the other servers"));
         // There is one thread: the other task has been refused and waits when this one goes on.

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = bind(listen).await?;
     let addr = listener.local_addr()?;
     let mut config =
-        ServeConfig { allow_http_login: true, stop_within: Duration::from_millis(500), ..ServeConfig::default() };
+        ServeConfig { allow_http_login: true, stop_within: Duration::from_secs(60), ..ServeConfig::default() };
     let scheme = if has("--tls") {
         config.https.push((listener, tls()?));
         "https"

@@ -31,10 +31,12 @@ pub async fn fetch(url: &str) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use plugin_cap::samples;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpSocket},
     };
 
     use super::*;
@@ -59,7 +61,10 @@ mod tests {
             let error = fetch(&url).await.expect_err(told);
             assert!(error.starts_with(&format!("{url}: {told}")), "{error}");
         }
-        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        // Held and not listened at: nobody else is given the port meanwhile.
+        let held = TcpSocket::new_v4().expect("a socket");
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let free = held.local_addr().expect("an address");
         let refused = fetch(&format!("http://{free}/alert.xml")).await.expect_err("nobody listens");
         assert!(refused.contains(&free.to_string()) && refused.to_lowercase().contains("refused"), "{refused}");
     }

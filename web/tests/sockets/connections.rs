@@ -1,6 +1,6 @@
 //! Connections: limits, TLS, and clients that behave badly.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use onealert_web::{ServeConfig, bind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -164,10 +164,15 @@ async fn a_handshake_that_never_ends_does_not_hold_up_a_stop() {
 
 #[tokio::test]
 async fn after_a_stop_nobody_is_accepted() {
-    let server = Server::with(World::primary(), |_| {}).await;
+    // An address of this test's own, so that nobody else is given the port before it is called again.
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let listener = bind((Ipv4Addr::new(127, 64 | high, middle, low), 0).into()).await.expect("a free port");
+    let addr = listener.local_addr().expect("a bound listener has an address");
+    let server =
+        Server::serving(World::primary(), ServeConfig { http: vec![listener], ..ServeConfig::default() }, addr);
     server.stop.send_replace(true);
     timeout(LONG, server.task).await.expect("the server stops").expect("without a panic");
-    assert!(TcpStream::connect(server.addr).await.is_err());
+    assert!(TcpStream::connect(addr).await.is_err());
 }
 
 #[tokio::test]

@@ -28,9 +28,6 @@ async fn files_are_read_when_they_are_whole_and_only_once() {
     std::io::Write::write_all(&mut file, second.as_bytes()).expect("is written");
     bench.triggered(3).await;
     assert!(!records(&bench.fake).iter().any(|it| it.verdict == "refused"), "half a file is no wrong file");
-    // What stays half is refused in the end, and said.
-    fs::write(folder.path().join("three.xml"), first).expect("is written");
-    bench.recorded("refused", "three.xml: not well-formed XML").await;
     // The same alert in another file fires nothing.
     fs::write(folder.path().join("four.xml"), samples::warning(1, NOW)).expect("is written");
     bench.recorded("duplicate", "it was judged before").await;
@@ -55,6 +52,19 @@ async fn files_are_read_when_they_are_whole_and_only_once() {
         }
     });
     assert!(gone.await.is_ok());
+}
+
+#[tokio::test]
+async fn what_stays_half_is_refused_in_the_end_and_said() {
+    let state = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings =
+        TriggerSettings { folder: folder.path().to_string_lossy().into_owned(), ..TriggerSettings::default() };
+    let bench = Bench::settling(Duration::from_millis(300), state.path(), vec![("t", settings)]).await;
+    let whole = samples::warning(3, NOW);
+    fs::write(folder.path().join("three.xml"), whole.split_at(700).0).expect("is written");
+    bench.recorded("refused", "three.xml: not well-formed XML").await;
+    assert_eq!(bench.fake.triggers().len(), 0);
 }
 
 #[tokio::test]
