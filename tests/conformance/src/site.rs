@@ -39,12 +39,20 @@ impl Site {
     /// # Panics
     /// The system refuses a folder.
     pub fn new() -> Site {
+        Site::of(worker(), |_| {})
+    }
+
+    /// The same with another program for workers, and other times.
+    ///
+    /// # Panics
+    /// The system refuses a folder.
+    pub fn of(worker: (PathBuf, Vec<String>), change: impl FnOnce(&mut Timings)) -> Site {
         let folder = TempDir::new().expect("a folder");
-        let config = Config {
+        let mut config = Config {
             folder: folder.path().join("drivers"),
             store: folder.path().join("store"),
             state: folder.path().join("state"),
-            worker: worker(),
+            worker,
             timings: Timings {
                 rescan: Duration::from_millis(300),
                 settle: Duration::from_millis(50),
@@ -59,6 +67,7 @@ impl Site {
                 memory: 256 << 20,
             },
         };
+        change(&mut config.timings);
         let (drivers, events) = Drivers::start(config).expect("folders can be made");
         Site { drivers, trust: Mutex::default(), folder, _events: events }
     }

@@ -1,6 +1,6 @@
 //! What is said of files in the driver folder: real libraries, whole, cut and changed.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use conformance::{library, site::Site, with_manifest};
 use onealert_drivers::Verdict;
@@ -59,6 +59,24 @@ async fn a_file_that_is_cut_is_waited_for_then_refused_and_taken_when_it_is_whol
     assert!(said.contains(&format!("{} bytes", half.len())) && said.ends_with("copy it again"), "{said}");
     site.put("slow.so", &good);
     site.judged("slow.so", ready).await;
+}
+
+/// Seen by reading: one standstill of the machine while a driver was looked at, and it was refused until its file changed.
+#[tokio::test]
+async fn a_driver_whose_worker_was_slow_once_is_asked_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, arguments) = conformance::worker();
+    let slow_once = folder.path().join("slow-once");
+    let mark = folder.path().join("mark");
+    let begins = format!("{} {}", program.display(), arguments.join(" "));
+    let script = format!("#!/bin/sh\n/bin/mkdir {} && exec /bin/sleep 60\nexec {begins} \"$@\"\n", mark.display());
+    fs::write(&slow_once, script).expect("a script");
+    fs::set_permissions(&slow_once, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it may run");
+    let (load, give_up) = (Duration::from_secs(2), Duration::from_secs(60));
+    let site = Site::of((slow_once, Vec::new()), |timings| (timings.load, timings.give_up) = (load, give_up));
+    site.put("good.so", &skeleton());
+    assert_eq!(site.judged("good.so", refused).await, "did not load within 2 s");
+    site.judged("good.so", ready).await;
 }
 
 #[tokio::test]
