@@ -53,7 +53,8 @@ pub enum Output {
         /// What the answer to it means.
         haste: Haste,
     },
-    /// Deliver to these endpoints, and report by `Progress` and `DeliveryEnded`. Given at most once per attempt.
+    /// Deliver to these endpoints, and report by `Progress` and `DeliveryEnded`. Given at most once per attempt while there is
+    /// somebody to contact.
     Deliver {
         /// Which activation.
         activation: ActivationId,
@@ -61,7 +62,8 @@ pub enum Output {
         attempt: u32,
         /// What is sent.
         content: Deliverable,
-        /// What is known of each endpoint, by index. Those already final are not contacted.
+        /// What is known of each endpoint, by index. Those already final are not contacted; those that were reached are switched
+        /// off at the end with what this delivery begins, also where it is halted at once.
         states: Vec<EndpointState>,
         /// Whether another server might be sending the same audio (takeover, or some member of the group not heard): then
         /// listen on a multicast group before streaming (redundancy sheet, section 4.4).
@@ -129,8 +131,10 @@ pub enum Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltReason {
-    /// Another server has the higher claim.
+    /// Another server has the higher claim: it goes on, and switches off what was begun here.
     Yielded,
+    /// Another server with the higher claim has ended it already: what was begun here is switched off here.
+    Over,
     /// Somebody stopped it.
     Stopped,
     /// It expired.

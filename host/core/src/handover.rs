@@ -28,8 +28,9 @@ impl Node {
             match run.delivering.as_mut() {
                 None => self.give_up(id),
                 Some(delivering) if delivering.halted.is_none() => {
-                    (delivering.halted, delivering.handed_over) = (Some(now), true);
-                    self.out.push(Output::Halt { activation: id, reason: HaltReason::HandedOver });
+                    let reason = HaltReason::HandedOver;
+                    (delivering.halted, delivering.handed_over) = (Some((now, reason)), true);
+                    self.out.push(Output::Halt { activation: id, reason });
                 }
                 Some(_) => {}
             }

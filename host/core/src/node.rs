@@ -52,9 +52,10 @@ pub struct Identity {
 /// * **[`Input::Persisted`] of a [`Haste::Now`] only after fsync.** What is only wanted soon follows within about a second.
 ///   Every ticket is answered, in order, by `Persisted` or `PersistFailed`; several writes of one activation may be merged
 ///   into the last of them and answered together.
-/// * **A delivery at most once.** [`Output::Deliver`] is given at most once for an attempt in the life of a process. The shell
-///   reports with the attempt that it was given, and says [`Input::DeliveryEnded`] once at the end of each delivery, also of a
-///   halted one. Indexes in [`Input::Progress`] refer to the content that the delivery was given.
+/// * **A delivery at most once.** [`Output::Deliver`] is given at most once for an attempt in the life of a process, but for
+///   what has nobody to contact and only switches off. The shell reports with the attempt that it was given, and says
+///   [`Input::DeliveryEnded`] once at the end of each delivery, also of a halted one. Indexes in [`Input::Progress`] refer to
+///   the content that the delivery was given.
 /// * **Links.** All messages of a connection are handed over before its end is told. [`crate::event::LinkSeen::Connected`] is
 ///   told at every connection that stands, also when it replaces another. `Refused` is told only after dialling again was
 ///   refused. After `Refused`, only `Connected` brings the peer back; silence is lifted by any message.
@@ -380,7 +381,7 @@ impl Node {
             times.extend(run.waiters.iter().flat_map(|waiter| [waiter.wider_at, waiter.until]));
             times.extend(run.offered.map(|offer| offer.until));
             times.extend(run.writing_since.map(|since| since + self.tuning.suspicion()));
-            times.extend(run.delivering.as_ref().and_then(|it| it.halted).map(|at| at + self.tuning.suspicion()));
+            times.extend(run.delivering.as_ref().and_then(|it| it.halted).map(|it| it.0 + self.tuning.suspicion()));
             times.extend(run.known.content.due.map(|due| self.mono_of(due)));
             // One more millisecond: what expires is too late only after its moment.
             times.extend(run.known.content.expires.map(|at| self.mono_of(at) + Span::millis(1)));

@@ -10,6 +10,9 @@ use crate::{
     run::{Delivering, Run},
 };
 
+/// Why an endpoint was not reached that a dead owner had left.
+const EXPIRED: &str = "too late: it expired before a successor could send it";
+
 impl Node {
     /// Looks at one activation again: the only place from which deliveries start, halt and end, and takeovers happen.
     pub(crate) fn settle(&mut self, id: ActivationId) {
@@ -28,10 +31,11 @@ impl Node {
         if run.known.owner != self.identity.server {
             return;
         }
-        if run.known.stopped {
-            self.end_stopped(id);
-        } else if run.known.fallen && run.known.content.drill.is_none() {
+        if run.known.fallen && run.known.content.drill.is_none() {
+            // Also what was stopped meanwhile: whoever goes on switches off what was begun.
             self.await_heir(id);
+        } else if run.known.stopped {
+            self.end_stopped(id);
         } else if run.delivered == Some(run.known.attempt) && !run.known.fallen {
             // The shell is at it; its reports end it.
         } else if self.is_too_late(run) {
@@ -54,6 +58,9 @@ impl Node {
                 Some(endpoint) if here.get(index) != Some(endpoint) => here.iter().position(|it| it == endpoint),
                 _ => Some(index),
             };
+            if matches!(state, EndpointState::Sent | EndpointState::Acked { .. }) && run.delivering.is_some() {
+                run.in_hand.extend(index);
+            }
             changed.extend(index.filter(|index| run.known.raise_state(*index, state)));
         }
         for index in changed {
@@ -68,15 +75,20 @@ impl Node {
         if run.delivering.as_ref().is_none_or(|it| it.attempt != attempt) {
             return;
         }
-        let handed_over = run.delivering.take().is_some_and(|it| it.handed_over);
+        let Some(delivering) = run.delivering.take() else { return };
+        let handed_over = delivering.handed_over;
+        if handed_over || delivering.halted.is_some_and(|(_, why)| why == HaltReason::Yielded) {
+            // It has left on what it had begun.
+            run.in_hand.clear();
+        }
         self.active.insert(id);
         let known = &run.known;
-        if known.claim() != (attempt, me) || known.ended.is_some() || known.stopped {
+        if known.claim() != (attempt, me) || known.ended.is_some() {
             return;
         }
         if handed_over {
             self.give_up(id);
-        } else {
+        } else if !known.stopped {
             self.finish(id, "no result came before the delivery ended");
         }
     }
@@ -85,15 +97,26 @@ impl Node {
     fn halt_if_lost(&mut self, id: ActivationId) {
         let (me, now) = (self.identity.server, self.now.mono);
         let run = self.runs.get_mut(&id).expect("active activations are known");
-        let Some(delivering) = run.delivering.as_mut().filter(|it| it.halted.is_none()) else { return };
+        let Some(delivering) = run.delivering.as_mut() else { return };
+        let open = match delivering.halted {
+            None => true,
+            // What was left on for another server, and that one has ended it, or it was stopped: nobody else switches it off.
+            Some((_, HaltReason::Yielded | HaltReason::HandedOver)) => run.known.stopped || run.known.ended.is_some(),
+            Some(_) => false,
+        };
+        if !open {
+            return;
+        }
         let reason = if run.known.stopped {
             HaltReason::Stopped
-        } else if run.known.claim() != (delivering.attempt, me) || run.known.ended.is_some() {
+        } else if run.known.ended.is_some() {
+            HaltReason::Over
+        } else if run.known.claim() != (delivering.attempt, me) {
             HaltReason::Yielded
         } else {
             return;
         };
-        delivering.halted = Some(now);
+        delivering.halted = Some((now, reason));
         self.out.push(Output::Halt { activation: id, reason });
     }
 
@@ -105,8 +128,9 @@ impl Node {
             let expired = run.known.content.expires.is_some_and(|at| at < now.wall);
             let running = run.delivering.as_mut().filter(|it| it.halted.is_none());
             if let Some(delivering) = running.filter(|_| expired) {
-                delivering.halted = Some(now.mono);
-                self.out.push(Output::Halt { activation: id, reason: HaltReason::Expired });
+                let reason = HaltReason::Expired;
+                delivering.halted = Some((now.mono, reason));
+                self.out.push(Output::Halt { activation: id, reason });
             }
         }
     }
@@ -161,8 +185,9 @@ impl Node {
             return self.rehearse(id);
         };
         let attempt = run.known.attempt;
-        // A successor switches off what was switched on before it, also where nothing is left to be switched on.
-        if attempt == 0 && run.known.states.iter().all(EndpointState::is_final) {
+        // A successor switches off what was switched on before it, also where nothing is left to be switched on; so does a
+        // server that was started again in the middle.
+        if attempt == 0 && !run.is_left_on() && run.known.states.iter().all(EndpointState::is_final) {
             self.finish(id, "");
             return;
         }
@@ -180,13 +205,45 @@ impl Node {
         // Another of our servers may be sending the same audio when this is not the first attempt, or when a member of the
         // group cannot be heard and so may be sending on its side of a cut.
         let listen_first = attempt > 0 || !run.known.content.group.iter().all(heard);
-        let delivering = Delivering { attempt, content: run.known.content.clone(), halted: None, handed_over: false };
-        let run = self.runs.get_mut(&id).expect("looked up above");
-        run.delivering = Some(delivering);
+        self.order(id, content, states, listen_first, None);
+    }
+
+    /// Ends what a server before this one, or an earlier life of it, may have left switched on, where nothing more is sent: a
+    /// delivery that has nobody to contact and is halted at once.
+    fn switch_off(&mut self, id: ActivationId, why: HaltReason) {
+        let run = &self.runs[&id];
+        let Some(content) = Deliverable::of(&run.known.content) else { return };
+        let over = |state: &EndpointState| match state {
+            // Whether it was reached is not known, and it may be on.
+            EndpointState::Sent => EndpointState::Acked { note: String::new() },
+            EndpointState::Pending => EndpointState::Failed { reason: String::new() },
+            state => state.clone(),
+        };
+        let states = run.known.states.iter().map(over).collect();
+        self.order(id, content, states, false, Some(why));
+    }
+
+    fn order(
+        &mut self,
+        id: ActivationId,
+        content: Deliverable,
+        states: Vec<EndpointState>,
+        listen_first: bool,
+        halted: Option<HaltReason>,
+    ) {
+        let now = self.now.mono;
+        let run = self.runs.get_mut(&id).expect("the caller looked it up");
+        let attempt = run.known.attempt;
+        let frozen = run.known.content.clone();
+        let over = halted.map(|why| (now, why));
+        let reached = (0..).zip(&states).filter(|(_, state)| matches!(state, EndpointState::Acked { .. }));
+        run.in_hand.extend(reached.map(|(index, _)| index));
+        run.delivering = Some(Delivering { attempt, content: frozen, halted: over, handed_over: false });
         run.delivered = Some(attempt);
         run.known.started = true;
-        run.changed = self.now.mono;
+        run.changed = now;
         self.out.push(Output::Deliver { activation: id, attempt, content, states, listen_first });
+        self.out.extend(halted.map(|reason| Output::Halt { activation: id, reason }));
         self.persist(id);
         self.push(id, false);
     }
@@ -208,8 +265,13 @@ impl Node {
         let run = &self.runs[&id];
         // The halted delivery's last results belong into the record; a shell that does not report is not waited for.
         let patience = self.tuning.suspicion();
-        let reports = |it: &Delivering| it.halted.is_none_or(|at| self.now.mono - at < patience);
-        if !run.delivering.as_ref().is_some_and(reports) {
+        let reports = |it: &Delivering| it.halted.is_none_or(|(at, _)| self.now.mono - at < patience);
+        if run.delivering.as_ref().is_some_and(reports) {
+            return;
+        }
+        if run.is_left_on() {
+            self.switch_off(id, HaltReason::Stopped);
+        } else {
             self.end(id, Outcome::Stopped);
         }
     }
@@ -244,8 +306,12 @@ impl Node {
             if real {
                 self.out.push(Output::Notice(Notice::Missed { activation: id }));
             }
+        } else if self.runs[&id].is_left_on() {
+            // It has its end when that is done.
+            self.switch_off(id, HaltReason::Expired);
+            self.fail_the_rest(id, EXPIRED);
         } else {
-            self.finish(id, "too late: it expired before a successor could send it");
+            self.finish(id, EXPIRED);
         }
     }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    activation::Content,
-    effect::{Rehearsed, Ticket},
+    activation::{Content, EndpointState},
+    effect::{HaltReason, Rehearsed, Ticket},
     ids::ServerId,
     knowledge::Knowledge,
     plan::Circumstances,
@@ -54,6 +54,8 @@ pub(crate) struct Run {
     pub(crate) delivering: Option<Delivering>,
     /// The last attempt of this life for which a delivery was asked.
     pub(crate) delivered: Option<u32>,
+    /// Endpoints that deliveries of this life have switched off, or switch off at their end.
+    pub(crate) in_hand: BTreeSet<usize>,
     /// Endpoints whose change is not shared yet, and when it has to be.
     pub(crate) unshared: BTreeSet<usize>,
     pub(crate) share_at: Option<Mono>,
@@ -103,9 +105,9 @@ pub(crate) struct Delivering {
     pub(crate) attempt: u32,
     /// The content as it was given to the shell: indexes in its reports refer to this one.
     pub(crate) content: Arc<Content>,
-    /// When it was halted.
-    pub(crate) halted: Option<Mono>,
-    /// It was halted for another server to go on.
+    /// When it was halted, and why.
+    pub(crate) halted: Option<(Mono, HaltReason)>,
+    /// It was halted for another server to go on, whatever came after that: what it has begun may be switched on.
     pub(crate) handed_over: bool,
 }
 
@@ -131,6 +133,7 @@ impl Run {
             came_late: false,
             delivering: None,
             delivered: None,
+            in_hand: BTreeSet::new(),
             unshared: BTreeSet::new(),
             share_at: None,
             shared: None,
@@ -168,6 +171,14 @@ impl Run {
     /// Every server computes it by itself.
     pub(crate) fn is_timed(&self) -> bool {
         self.known.content.due.is_some()
+    }
+
+    /// Whether endpoints were begun, by another server or by an earlier life of this one, that no delivery of this server has
+    /// switched off or is going to: nobody but the owner does.
+    pub(crate) fn is_left_on(&self) -> bool {
+        let begun = |state: &EndpointState| matches!(state, EndpointState::Sent | EndpointState::Acked { .. });
+        let mut begun = (0..).zip(&self.known.states).filter(|(_, state)| begun(state));
+        self.known.content.drill.is_none() && begun.any(|(index, _)| !self.in_hand.contains(&index))
     }
 
     /// Whether anything is left to do or to wait for.

@@ -34,9 +34,7 @@ impl Delivery {
 
     /// Switches off what was switched on, but for what another activation has taken since.
     pub(super) async fn close(mut self, halted: Option<HaltReason>) {
-        if matches!(self.voice, Voice::Playing(_)) {
-            self.tools.sound.stop(self.order.content.id);
-        }
+        self.hush();
         if matches!(halted, Some(HaltReason::Yielded | HaltReason::HandedOver)) {
             // The server with the higher claim ends what was begun; unicast deliveries that run may finish.
             return;
@@ -44,6 +42,7 @@ impl Delivery {
         let reason = match halted {
             None => "finished",
             Some(HaltReason::Stopped) => "stopped",
+            Some(HaltReason::Over) => "ended by another server",
             Some(HaltReason::Expired) => "expired",
             Some(HaltReason::Retired) => "the server was deprovisioned",
             Some(HaltReason::Yielded | HaltReason::HandedOver) => "yielded",
@@ -53,9 +52,13 @@ impl Delivery {
             let claims = self.tools.claims.lock().unwrap_or_else(PoisonError::into_inner);
             for index in &self.begun {
                 let endpoint = Thing::Endpoint(self.order.content.endpoints[*index as usize].clone());
-                let inherited = self.done.contains(index) && self.order.attempt > 0;
                 let driver = self.payload.targets.get(*index as usize).and_then(|target| target.driver.clone());
-                if let (Some(driver), true) = (driver, inherited || claims.holds(&endpoint, self.order.content.id)) {
+                let mine = match claims.holder(&endpoint) {
+                    Some(holder) => holder.activation == self.order.content.id,
+                    // A server before this one held it.
+                    None => self.inherited.contains(index),
+                };
+                if let (Some(driver), true) = (driver, mine) {
                     by_driver.entry(driver).or_default().push(*index);
                 }
             }

@@ -55,9 +55,9 @@ impl Claims {
         }
     }
 
-    /// Whether the activation holds the thing.
-    pub fn holds(&self, thing: &Thing, activation: ActivationId) -> bool {
-        self.0.get(thing).is_some_and(|holder| holder.activation == activation)
+    /// Who holds the thing.
+    pub fn holder(&self, thing: &Thing) -> Option<&Holder> {
+        self.0.get(thing)
     }
 
     /// Gives up everything that the activation holds.
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(claims.claim(speaker(), &bell), Claimed::Busy(alarm.clone()));
         assert_eq!(claims.claim(speaker(), &second), Claimed::TakenFrom(alarm.clone()));
         claims.release(alarm.activation);
-        assert!(claims.holds(&speaker(), second.activation), "releasing the loser frees nothing of the winner");
+        assert_eq!(claims.holder(&speaker()), Some(&second), "releasing the loser frees nothing of the winner");
     }
 }

@@ -19,11 +19,19 @@ impl Delivery {
         let mut by_driver: BTreeMap<DriverId, Vec<u32>> = BTreeMap::new();
         let mut failed = Vec::new();
         for index in 0..self.order.content.endpoints.len() as u32 {
-            if let Some(EndpointState::Acked { .. }) = self.order.states.get(index as usize) {
-                // A predecessor switched it on; this server switches it off.
-                self.begun.insert(index);
-                self.done.insert(index);
-                continue;
+            match self.order.states.get(index as usize) {
+                Some(EndpointState::Acked { .. }) => {
+                    // A predecessor switched it on; this server switches it off.
+                    self.begun.insert(index);
+                    self.inherited.insert(index);
+                    self.done.insert(index);
+                    continue;
+                }
+                Some(EndpointState::Failed { .. }) => {
+                    self.done.insert(index);
+                    continue;
+                }
+                Some(EndpointState::Pending | EndpointState::Sent) | None => {}
             }
             match self.payload.targets.get(index as usize).and_then(|target| target.driver.clone()) {
                 Some(driver) => match self.address(index) {

@@ -34,6 +34,9 @@ use crate::{
 
 /// How long what was begun may take to come to its result when another server goes on.
 const HAND_OVER: Duration = Duration::from_secs(5);
+/// How long after it has yielded a delivery may be told that the other server has ended it already. That follows at once, on
+/// the same connection.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How long audio waits for slow drivers once one is ready.
 pub(super) const PREPARE_WAIT: Duration = Duration::from_millis(300);
@@ -73,6 +76,8 @@ pub(super) struct Delivery {
     pub(super) early: BTreeMap<u32, PreparedState>,
     /// Endpoints whose driver was told to begin.
     pub(super) begun: BTreeSet<u32>,
+    /// Those of them that a server before this one switched on, or this one in an earlier life.
+    pub(super) inherited: BTreeSet<u32>,
     /// Endpoints that have their result.
     pub(super) done: BTreeSet<u32>,
     pub(super) preparing: usize,
@@ -104,6 +109,7 @@ impl Delivery {
             late: BTreeMap::new(),
             early: BTreeMap::new(),
             begun: BTreeSet::new(),
+            inherited: BTreeSet::new(),
             done: BTreeSet::new(),
             preparing: 0,
             stream_begun: false,
@@ -166,15 +172,34 @@ impl Delivery {
         }
         match halted {
             None => self.give_up_late(),
-            Some(HaltReason::HandedOver) => self.await_begun().await,
+            Some(HaltReason::HandedOver) => return Some(self.await_begun().await),
+            Some(HaltReason::Yielded) => return Some(self.last_word().await),
             Some(_) => {}
         }
         halted
     }
 
+    /// Another server goes on, or has ended it already: then nobody but this one switches off what was begun here.
+    async fn last_word(&mut self) -> HaltReason {
+        self.hush();
+        let until = Instant::now() + LAST_WORD;
+        loop {
+            tokio::select! {
+                biased;
+                word = self.words.recv() => match word {
+                    Some(Word::Halt(reason)) => return reason,
+                    Some(Word::Results(results)) => self.results(results),
+                    Some(_) => {}
+                    None => return HaltReason::Yielded,
+                },
+                () = sleep_until(until) => return HaltReason::Yielded,
+            }
+        }
+    }
+
     /// Another server goes on: what was begun here comes to its result first, so that it is begun once. What is only heard stops,
-    /// and has none.
-    async fn await_begun(&mut self) {
+    /// and has none. Gives why it is halted in the end.
+    async fn await_begun(&mut self) -> HaltReason {
         let until = Instant::now() + HAND_OVER;
         let open =
             |it: &Delivery| it.begun.iter().any(|index| !it.done.contains(index) && !it.await_audio.contains(index));
@@ -182,9 +207,10 @@ impl Delivery {
             tokio::select! {
                 biased;
                 word = self.words.recv() => match word {
+                    Some(Word::Halt(reason)) => return reason,
                     Some(Word::Results(results)) => self.results(results),
                     Some(_) => {}
-                    None => return,
+                    None => break,
                 },
                 Some(step) = self.steps.join_next(), if !self.steps.is_empty() => {
                     // Of what else comes nothing is begun any more.
@@ -192,8 +218,17 @@ impl Delivery {
                         self.took(step);
                     }
                 }
-                () = sleep_until(until) => return,
+                () = sleep_until(until) => break,
             }
+        }
+        HaltReason::HandedOver
+    }
+
+    /// Nothing more of it is heard.
+    pub(super) fn hush(&mut self) {
+        if matches!(self.voice, Voice::Playing(_)) {
+            self.tools.sound.stop(self.order.content.id);
+            self.voice = Voice::Over;
         }
     }
 

@@ -47,10 +47,11 @@ impl Drop for Running {
             // The process ends: what is left belongs to the next server, or to the next start.
             (false, false) => return,
         }
-        tools.claims.lock().unwrap_or_else(PoisonError::into_inner).release(activation);
         let mut running = tools.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // A delivery of a later attempt may hold the same things by now, and keeps them.
         if running.get(&activation).is_some_and(|current| current.same_channel(&self.words)) {
             running.remove(&activation);
+            tools.claims.lock().unwrap_or_else(PoisonError::into_inner).release(activation);
         }
         drop(running);
         let _ = tools.report.send(Happened::DeliveryEnded { activation, attempt });

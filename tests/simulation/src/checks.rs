@@ -52,6 +52,7 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
         check(world, "I2", i2_everything_has_a_result(world, *activation, seen))?;
         check(world, "I3", i3_exactly_once_without_faults(world, seen))?;
         check(world, "I6", i6_no_partial_page(world, seen))?;
+        check(world, "switched off", what_was_reached_is_off(world, *activation, seen))?;
         check(world, "I13", i13_every_activation_has_a_record(world, *activation, seen))?;
         check(world, "late servers", late::what_a_sound_server_had_was_rung(world, seen))?;
     }
@@ -265,6 +266,28 @@ fn i6_no_partial_page(world: &World, seen: &Activation) -> Verdict {
         return Ok(());
     }
     Err(format!("{} reached {reached} of {} endpoints after {crashes} crashes", seen.content.name, seen.rang.len()))
+}
+
+/// When nothing more can happen, what a record calls reached has been switched off by somebody: the server that wrote it knew. What
+/// another one begins after that, on its side of a cut, is its own to switch off, and stays on if it dies there.
+fn what_was_reached_is_off(world: &World, activation: ActivationId, seen: &Activation) -> Verdict {
+    let ended_by = |at: usize, known: &Knowledge| known.ended.is_some() && known.owner == id(at);
+    for (at, known) in holders(world, activation).filter(|(at, known)| ended_by(*at, known)) {
+        let died = |server: usize, since: u64| {
+            let mut crashes = world.history.faults.iter().filter(|fault| fault.kind == FaultKind::Crash);
+            crashes.any(|fault| fault.server == server && fault.from_us >= since)
+        };
+        let excused = |server, at_us| seen.ended_us.is_some_and(|ended| ended < at_us) && died(server, at_us);
+        let left = seen.on.iter().find(|(endpoint, (server, at_us))| {
+            matches!(known.states[**endpoint], EndpointState::Acked { .. }) && !excused(*server, *at_us)
+        });
+        if let Some((endpoint, _)) = left {
+            let what =
+                format!("server {at} ended {activation} and endpoint {endpoint}, which it knows to be reached, is on");
+            return Err(what);
+        }
+    }
+    Ok(())
 }
 
 /// I13: every accepted activation ends in a visible record, as long as a server that knows it runs. A disk that was lost

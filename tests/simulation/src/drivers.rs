@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use onealert_core::{activation::EndpointState, event::Input, ids::ActivationId};
+use onealert_core::{activation::EndpointState, effect::HaltReason, event::Input, ids::ActivationId};
 
 use crate::{
     checks,
@@ -17,7 +17,8 @@ use crate::{
 
 impl World {
     pub(crate) fn deliver(&mut self, at: usize, activation: ActivationId, attempt: u32, states: &[EndpointState]) {
-        if let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)) {
+        let contacts = states.iter().any(|state| !state.is_final());
+        if let Some(delivery) = self.servers[at].deliveries.get_mut(&(activation, attempt)).filter(|_| contacts) {
             if !std::mem::replace(&mut delivery.ordered, true) {
                 return;
             }
@@ -33,7 +34,17 @@ impl World {
             let delay = self.draw("begin", at, endpoint).between(500, slowest);
             self.after(delay, Event::Begins { at, boot, activation, attempt, endpoint });
         }
-        let delivery = Delivery { waiting, running: BTreeSet::new(), halted: false, ordered: true, ended: false };
+        let heeds = self.planted != Some(Planted::LeavesItOn);
+        let reached = |endpoint: &usize| heeds && matches!(states[*endpoint], EndpointState::Acked { .. });
+        let delivery = Delivery {
+            waiting,
+            running: BTreeSet::new(),
+            lit: (0..states.len()).filter(reached).collect(),
+            leaves_on: false,
+            halted: false,
+            ordered: true,
+            ended: false,
+        };
         self.servers[at].deliveries.insert((activation, attempt), delivery);
         if let Some(seen) = self.history.see(activation) {
             seen.delivering.insert(at, attempt);
@@ -66,6 +77,7 @@ impl World {
             return;
         }
         delivery.running.insert(endpoint);
+        delivery.lit.insert(endpoint);
         let may =
             checks::may_begin(self, at, activation, attempt).and_then(|()| checks::not_too_late(self, at, activation));
         let may = may.and_then(|()| checks::is_the_first(self, at, activation));
@@ -90,6 +102,7 @@ impl World {
         let Some(seen) = self.history.see(activation) else { return };
         let first = seen.rang[endpoint].iter().rev().find(|rang| !rang.failed).copied();
         seen.rang[endpoint].push(again);
+        seen.on.insert(endpoint, (again.server, again.at_us));
         let Some(first) = first else { return };
         let cause = match self.knew(again.server, activation, endpoint) {
             Knew::Reached => Cause::KnewBetter,
@@ -161,7 +174,18 @@ impl World {
         self.end_if_done(at, activation, attempt);
     }
 
-    pub(crate) fn halt(&mut self, at: usize, activation: ActivationId) {
+    /// A delivery has come to its end, and its drivers switch off what it lit.
+    pub(crate) fn switch_off(&mut self, at: usize, activation: ActivationId, attempt: u32) {
+        let Some(delivery) = self.servers[at].deliveries.get(&(activation, attempt)) else { return };
+        if delivery.leaves_on {
+            return;
+        }
+        if let Some(seen) = self.history.see(activation) {
+            seen.on.retain(|endpoint, _| !delivery.lit.contains(endpoint));
+        }
+    }
+
+    pub(crate) fn halt(&mut self, at: usize, activation: ActivationId, reason: HaltReason) {
         if let Some(seen) = self.history.see(activation) {
             seen.delivering.remove(&at);
         }
@@ -169,6 +193,7 @@ impl World {
         for ((of, attempt), delivery) in &mut self.servers[at].deliveries {
             if *of == activation && !delivery.ended {
                 (delivery.halted, delivery.ordered) = (true, true);
+                delivery.leaves_on = matches!(reason, HaltReason::Yielded | HaltReason::HandedOver);
                 delivery.waiting.clear();
                 attempts.push(*attempt);
             }

@@ -42,6 +42,10 @@ pub struct Activation {
     pub rang: Vec<Vec<Rang>>,
     /// Endpoints whose acknowledgement reached the driver.
     pub acked: BTreeSet<usize>,
+    /// Endpoints that were begun, by which server and when, and that nobody has switched off since.
+    pub on: BTreeMap<usize, (usize, u64)>,
+    /// When a server first ended it.
+    pub ended_us: Option<u64>,
     /// The servers that are allowed to start endpoints at this moment, and for which attempt.
     pub delivering: BTreeMap<usize, u32>,
 }
@@ -128,6 +132,8 @@ impl History {
             stop_asked: self.stops.contains(&content.id),
             rang: vec![Vec::new(); content.endpoints.len()],
             acked: BTreeSet::new(),
+            on: BTreeMap::new(),
+            ended_us: None,
             delivering: BTreeMap::new(),
         });
     }

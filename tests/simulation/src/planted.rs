@@ -43,6 +43,8 @@ pub enum Planted {
     IgnoresHalt,
     /// A successor claims and does not deliver.
     SuccessorIsMute,
+    /// A successor does not switch off what was begun before it.
+    LeavesItOn,
     /// The record of an ended activation is not written.
     KeepsNoRecord,
     /// What a server writes of an activation says that every endpoint was reached.
@@ -180,6 +182,7 @@ impl Planted {
             | Planted::RetiredStillDelivers
             | Planted::UnlicensedStillDelivers
             | Planted::LeftOutIsCounted
+            | Planted::LeavesItOn
             | Planted::StaysUnlicensed => {}
             Planted::WritesWhatDidNotHappen => {
                 for output in outputs {

@@ -44,6 +44,10 @@ pub struct Delivery {
     pub waiting: BTreeSet<usize>,
     /// Endpoints begun and without a result.
     pub running: BTreeSet<usize>,
+    /// Endpoints that it switches off at its end: begun here, or reached by a server before.
+    pub lit: BTreeSet<usize>,
+    /// Another server goes on and switches them off.
+    pub leaves_on: bool,
     pub halted: bool,
     /// The node asked for it. Only where a rule is broken on purpose does a driver begin before that.
     pub ordered: bool,

@@ -99,6 +99,10 @@ impl World {
                 self.write(at, Write::Record { ticket, record: Box::new(record), haste });
             }
             Output::Ended { record } => {
+                let now_us = self.now_us;
+                if let Some(seen) = self.history.see(record.content.id) {
+                    seen.ended_us.get_or_insert(now_us);
+                }
                 if let Err(violation) = late::is_not_missed_unasked(self, at, &record) {
                     self.violation.get_or_insert(violation);
                 }
@@ -110,7 +114,7 @@ impl World {
                     self.deliver(at, activation, attempt, &states);
                 }
             }
-            Output::Halt { activation, .. } => self.halt(at, activation),
+            Output::Halt { activation, reason } => self.halt(at, activation, reason),
             Output::Notice(Notice::PeerDown { peer, why: DownReason::Silent, .. }) => {
                 if self.servers[place(peer)].node.is_some() {
                     let suspected = place(peer);

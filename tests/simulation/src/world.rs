@@ -282,6 +282,7 @@ impl World {
                     // Nobody waits for the end of what was never asked for.
                     return self.after(20_000, Event::Ends { at, boot, activation, attempt });
                 }
+                self.switch_off(at, activation, attempt);
                 if let Some(seen) = self.history.see(activation) {
                     seen.delivering.remove(&at);
                 }

@@ -180,6 +180,11 @@ fn owning_whatever_comes_in_is_noticed() {
 }
 
 #[test]
+fn a_successor_that_leaves_on_what_was_begun_before_it_is_noticed() {
+    noticed(Planted::LeavesItOn, &["switched off"]);
+}
+
+#[test]
 fn a_hand_over_that_is_never_taken_back_is_noticed() {
     noticed(Planted::HandsOverForEver, &["I2"]);
 }

@@ -9,5 +9,6 @@ mod ending;
 mod failback;
 mod peers;
 mod succeeding;
+mod switching_off;
 mod what_if;
 mod world;

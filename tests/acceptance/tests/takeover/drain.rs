@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const TRIES: usize = 3;
 
 /// Waits until a server that was asked to stop has ended.
-async fn has_ended(server: &mut Server) -> ExitStatus {
+pub async fn has_ended(server: &mut Server) -> ExitStatus {
     let server = std::sync::Mutex::new(server);
     wait_for("it has ended", LONGEST, || async { server.lock().expect("held here only").ended() }).await
 }

@@ -7,6 +7,7 @@
 mod site;
 
 mod drain;
+mod left_on;
 
 use std::time::Duration;
 
