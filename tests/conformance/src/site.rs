@@ -58,7 +58,8 @@ impl Site {
                 settle: Duration::from_millis(50),
                 give_up: Duration::from_secs(6),
                 load: Duration::from_secs(30),
-                ping: Duration::from_secs(1),
+                // A worker that stood still with the whole machine is not to be ended for it.
+                ping: Duration::from_secs(10),
                 grace: Duration::from_secs(1),
                 back_off: [10, 20, 50].map(Duration::from_millis).to_vec(),
                 degraded_after: 5,
