@@ -79,7 +79,9 @@ pub trait Driver: Sized + Send + Sync + 'static {
         async { Err(unsupported("update")) }
     }
 
-    /// The activation is over: switch off what `begin` switched on.
+    /// The activation is over: switch off what `begin` switched on. It may have been another process that did, of this server
+    /// before it was started again or of another server, and another server may end it too: what is not known here is
+    /// switched off all the same, and what is off already is no failure.
     fn end(self: Arc<Self>, end: End<Self::Endpoint>) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = end;
         async { Err(unsupported("end")) }
