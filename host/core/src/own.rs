@@ -144,10 +144,12 @@ impl Node {
         let first_of_timed = run.is_timed() && run.known.attempt == 0;
         let content = &run.known.content;
         if first_of_timed
+            && !run.known.started
             && self.worth_of(me, &content.needs) != Worth::BEST
             && self.would_own_with(&content.group, &content.needs) != Some(me)
         {
-            // Held, leaving, or with other drivers: a better server takes it, and this one does not start beside it.
+            // Held, leaving, or with other drivers: a better server takes it, and this one does not start beside it. What it had
+            // begun before it was started again nobody else takes while it lives.
             return;
         }
         if !run.is_stored() && !run.disk_is_stuck(self.now.mono, self.tuning.suspicion()) {

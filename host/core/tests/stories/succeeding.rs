@@ -8,6 +8,8 @@ use onealert_core::{
     event::Input,
     ids::ServerId,
     peer_message::{Heartbeat, PeerMessage},
+    time::Span,
+    tuning::Tuning,
 };
 
 /// Rule 5.
@@ -250,4 +252,29 @@ fn a_successor_ends_what_the_owner_had_begun_everywhere_before_it_died() {
     world.run(500);
     assert_eq!(world.deliveries(lamp.id), [(A, 0, vec![0]), (B, 1, vec![])], "nothing is begun a second time");
     assert_eq!(world.records(lamp.id), [(B, 1, Outcome::Success)]);
+}
+
+/// Seen in a simulated run: the others knew the bell to be begun and left it to its owner, which was back within the second, was
+/// held for that, and left it to a better server. Nobody rang the rest.
+#[test]
+fn a_held_owner_that_was_away_for_a_moment_goes_on_with_the_bell_that_it_had_begun() {
+    let mut world = World::tuned(&[A, B, C], Tuning::default().with_hold_down(Span::secs(5)).expect("above a second"));
+    world.run(6000);
+    world.server(A).pace = 100;
+    let mut bell = bell("8:00", 4, 7000);
+    bell.group = vec![A, B, C];
+    for server in [A, B, C] {
+        world.trigger(server, &bell);
+    }
+    while world.reached(&bell) != [1, 1, 0, 0] {
+        world.run(1);
+    }
+    world.run(70);
+    // Nobody refuses for it: it is not believed down.
+    world.power_off(A);
+    world.start(A);
+    world.run(5000);
+    assert!(world.node(B).hold(A).is_some(), "it has come back in another life");
+    assert!(world.reached(&bell).iter().all(|times| *times >= 1), "{:?}", world.reached(&bell));
+    assert_eq!(world.records(bell.id).len(), 1, "{:?}", world.records(bell.id));
 }
