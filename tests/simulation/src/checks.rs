@@ -9,7 +9,7 @@ use onealert_core::{
 };
 
 use crate::{
-    history::{Activation, Fault, FaultKind, Rang},
+    history::{Accepted, Activation, Fault, FaultKind, Rang},
     late,
     schedule::Weather,
     server::Server,
@@ -149,7 +149,13 @@ pub(crate) fn lost(world: &World) -> (u64, u64) {
             let told = known.is_some_and(|(_, known)| excused(known, endpoint));
             unreached(endpoint) && !told && !seen.stop_asked
         });
-        if !gone || seen.accepted.is_empty() || (known.is_none() && waits) {
+        // A bell needs no copy, because every server computes it. Where one server alone did, nobody has it but its disk.
+        let disk_lost = |accepted: &Accepted| {
+            let mut lost = world.history.faults.iter().filter(|fault| fault.kind == FaultKind::DiskLost);
+            lost.any(|fault| fault.server == accepted.server && fault.from_us >= accepted.at_us)
+        };
+        let with_its_disk = seen.content.due.is_some() && known.is_none() && seen.accepted.iter().all(disk_lost);
+        if !gone || seen.accepted.is_empty() || (known.is_none() && waits) || with_its_disk {
             continue;
         }
         if seen.accepted.iter().all(|accepted| accepted.degraded) { degraded += 1 } else { lost += 1 }

@@ -84,6 +84,8 @@ impl Store {
 pub struct Kept {
     pub config: Backup,
     pub log: Log,
+    /// It holds a row that somebody edited behind the server's back.
+    pub edited: bool,
 }
 
 /// What an operator keeps of a copy, to restore it once.

@@ -191,6 +191,10 @@ impl World {
         copy.store = backup.config.restore();
         copy.log = backup.log;
         copy.reload();
+        if backup.edited {
+            self.law.edited.insert(at);
+        }
+        let copy = &mut self.servers[at].copy;
         // A secondary just follows on from where its backup stands.
         if primary && copy.life == Life::Active {
             copy.life = Life::Restored;
@@ -199,8 +203,8 @@ impl World {
 
     pub(crate) fn back_up(&mut self, at: usize) {
         let copy = &mut self.servers[at].copy;
-        let (config, log) = (copy.store.backup(), copy.log.clone());
-        copy.backup = Some(crate::copy::Kept { config, log });
+        let (config, log, edited) = (copy.store.backup(), copy.log.clone(), self.law.edited.contains(&at));
+        copy.backup = Some(crate::copy::Kept { config, log, edited });
     }
 
     /// An administrator has a secondary's copy built anew.
