@@ -172,42 +172,31 @@ impl Delivery {
         }
         match halted {
             None => self.give_up_late(),
-            Some(HaltReason::HandedOver) => return Some(self.await_begun().await),
-            Some(HaltReason::Yielded) => return Some(self.last_word().await),
+            // What was begun here comes to its result first, so that it is begun once. What is only heard stops, and has none.
+            Some(HaltReason::HandedOver) => {
+                let open = |it: &Delivery, index: &u32| !it.done.contains(index) && !it.await_audio.contains(index);
+                let further = self.await_results(HAND_OVER, |it| it.begun.iter().any(|index| open(it, index))).await;
+                return further.or(halted);
+            }
+            // The other server may have ended it already: then nobody but this one switches off what was begun here.
+            Some(HaltReason::Yielded) => {
+                self.hush();
+                return self.await_results(LAST_WORD, |_| true).await.or(halted);
+            }
             Some(_) => {}
         }
         halted
     }
 
-    /// Another server goes on, or has ended it already: then nobody but this one switches off what was begun here.
-    async fn last_word(&mut self) -> HaltReason {
-        self.hush();
-        let until = Instant::now() + LAST_WORD;
-        loop {
+    /// Takes results of what was begun for so long, while some are awaited, and begins nothing more. Gives why the delivery is
+    /// halted further, if it is.
+    async fn await_results(&mut self, within: Duration, awaited: impl Fn(&Delivery) -> bool) -> Option<HaltReason> {
+        let until = Instant::now() + within;
+        while awaited(self) {
             tokio::select! {
                 biased;
                 word = self.words.recv() => match word {
-                    Some(Word::Halt(reason)) => return reason,
-                    Some(Word::Results(results)) => self.results(results),
-                    Some(_) => {}
-                    None => return HaltReason::Yielded,
-                },
-                () = sleep_until(until) => return HaltReason::Yielded,
-            }
-        }
-    }
-
-    /// Another server goes on: what was begun here comes to its result first, so that it is begun once. What is only heard stops,
-    /// and has none. Gives why it is halted in the end.
-    async fn await_begun(&mut self) -> HaltReason {
-        let until = Instant::now() + HAND_OVER;
-        let open =
-            |it: &Delivery| it.begun.iter().any(|index| !it.done.contains(index) && !it.await_audio.contains(index));
-        while open(self) {
-            tokio::select! {
-                biased;
-                word = self.words.recv() => match word {
-                    Some(Word::Halt(reason)) => return reason,
+                    Some(Word::Halt(reason)) => return Some(reason),
                     Some(Word::Results(results)) => self.results(results),
                     Some(_) => {}
                     None => break,
@@ -221,7 +210,7 @@ impl Delivery {
                 () = sleep_until(until) => break,
             }
         }
-        HaltReason::HandedOver
+        None
     }
 
     /// Nothing more of it is heard.
